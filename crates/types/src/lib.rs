@@ -1,0 +1,38 @@
+//! The words of Tradewind: ids, states, the DAG model, rows and error codes.
+//!
+//! This crate owns data and its small pure rules (parsing, display, ordering). It must never do I/O, read a clock or
+//! draw a random number; every other crate depends on it.
+
+mod dag;
+mod error;
+mod explain;
+mod hint;
+mod ids;
+mod native;
+mod report;
+mod resource;
+mod rows;
+mod schedule;
+mod state;
+mod write;
+
+pub use dag::*;
+pub use error::*;
+pub use explain::*;
+pub use hint::*;
+pub use ids::*;
+pub use native::*;
+pub use report::*;
+pub use resource::*;
+pub use rows::*;
+pub use schedule::*;
+pub use state::*;
+pub use write::*;
+
+/// An instant in UTC. Rows keep microseconds; [`truncate_micros`] makes an instant survive a round trip to a store.
+pub use jiff::Timestamp;
+
+/// Drops what is finer than a microsecond, so that an instant compares equal after it was stored and read back.
+pub fn truncate_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
