@@ -1,1 +1,5 @@
-//! To be filled.
+//! The configuration: options with their defaults, loading and validation.
+
+mod options;
+
+pub use options::*;

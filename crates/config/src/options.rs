@@ -1,0 +1,303 @@
+//! Every option with its default. A section a role; durations are in seconds and say so in their names.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where this installation keeps its files.
+    pub home: HomeOptions,
+    /// The database.
+    pub store: StoreOptions,
+    /// The queue.
+    pub queue: QueueOptions,
+    /// The scheduler.
+    pub scheduler: SchedulerOptions,
+    /// What a new DAG gets, and limits.
+    pub core: CoreOptions,
+    /// The DAG processor.
+    pub dags: DagsOptions,
+    /// The worker.
+    pub worker: WorkerOptions,
+    /// The Python guest.
+    pub python: PythonOptions,
+    /// How clients (CLI, workers, DAG processors) reach the schedulers.
+    pub client: ClientOptions,
+    /// Credentials and keys.
+    pub security: SecurityOptions,
+    /// TLS.
+    pub tls: TlsOptions,
+    /// Logs of tasks and of Tradewind itself.
+    pub logs: LogsOptions,
+    /// Traces and metrics.
+    pub telemetry: TelemetryOptions,
+}
+
+/// `[home]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HomeOptions {
+    /// Folder for the SQLite database, logs, caches and the local token; relative paths in other options lie below the
+    /// current folder, not below this one.
+    pub dir: PathBuf,
+}
+
+impl Default for HomeOptions {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from(".tradewind"),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreOptions {
+    /// `postgres://user:password@host:port/database` or `sqlite:///path`; empty means `tradewind.db` in the home folder.
+    pub url: String,
+    /// Connections for reads; 0 means 4.
+    pub read_connections: u32,
+    /// Folder for task logs instead of the database; shared between schedulers when there are several. SQLite always
+    /// uses a folder: `logs` in the home folder when this is empty.
+    pub logs_dir: Option<PathBuf>,
+}
+
+/// `[queue]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueOptions {
+    /// `redis://…`, `rediss://…` or `memory:` (standalone only).
+    pub url: String,
+    /// Names this installation's keys, so that several can share a Redis.
+    pub namespace: String,
+    /// Hints kept in the queue at most, a queue; the rest waits in the store.
+    pub window: u32,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self {
+            url: "memory:".to_owned(),
+            namespace: "default".to_owned(),
+            window: 10_000,
+        }
+    }
+}
+
+/// `[scheduler]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SchedulerOptions {
+    /// Its name in status and leases; the host name and process id when empty.
+    pub name: String,
+    /// Address that the gRPC server binds.
+    pub listen: String,
+    /// Address that workers and clients reach it at; made from `listen` when empty.
+    pub advertise: String,
+    /// Task instances that may execute at once in all.
+    pub parallelism: u32,
+    /// Seconds of the leader lease.
+    pub leader_lease_secs: f64,
+    /// Seconds of an attempt's lease without renewal.
+    pub task_lease_secs: f64,
+    /// Lost workers in a row after which a task instance fails for good.
+    pub max_worker_losses: u32,
+    /// Upper bound of retry delays with back-off, in seconds.
+    pub max_retry_delay_secs: f64,
+    /// Seconds between comparisons of queued task instances with the queue.
+    pub repair_secs: f64,
+    /// Largest XCom in bytes.
+    pub xcom_max_bytes: u64,
+    /// Largest log of one attempt in bytes; what comes after is dropped, with a mark.
+    pub log_max_bytes: u64,
+}
+
+impl Default for SchedulerOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            listen: "127.0.0.1:7070".to_owned(),
+            advertise: String::new(),
+            parallelism: 1024,
+            leader_lease_secs: 3.0,
+            task_lease_secs: 15.0,
+            max_worker_losses: 3,
+            max_retry_delay_secs: 86_400.0,
+            repair_secs: 1.0,
+            xcom_max_bytes: 1024 * 1024,
+            log_max_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[core]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoreOptions {
+    /// Whether a new DAG starts paused, as in Airflow.
+    pub dags_are_paused_at_creation: bool,
+    /// Zone of DAGs without one; also Airflow's `default_timezone` in guests.
+    pub default_timezone: String,
+    /// Whether cron strings and timedeltas mean data intervals (Airflow `[scheduler] create_cron_data_intervals`).
+    pub create_cron_data_intervals: bool,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self {
+            dags_are_paused_at_creation: true,
+            default_timezone: "UTC".to_owned(),
+            create_cron_data_intervals: false,
+        }
+    }
+}
+
+/// `[dags]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DagsOptions {
+    /// The DAG folder.
+    pub folder: PathBuf,
+    /// Seconds between full scans; changes are noticed at once where the system tells of them.
+    pub scan_secs: f64,
+    /// Seconds that parsing one file may take.
+    pub parse_timeout_secs: f64,
+    /// Memory that parsing one file may take, in MiB.
+    pub parse_memory_mib: u64,
+    /// Files parsed at once.
+    pub parse_processes: u32,
+    /// Largest file that a bundle takes along, in MiB; larger ones are left out with a warning.
+    pub bundle_file_max_mib: u64,
+}
+
+impl Default for DagsOptions {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("dags"),
+            scan_secs: 10.0,
+            parse_timeout_secs: 30.0,
+            parse_memory_mib: 2048,
+            parse_processes: 2,
+            bundle_file_max_mib: 16,
+        }
+    }
+}
+
+/// `[worker]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerOptions {
+    /// Its name, unique among live workers; host name and process id when empty.
+    pub name: String,
+    /// Queues that it serves.
+    pub queues: Vec<String>,
+    /// Task instances that it runs at once; 0 means 4 a core.
+    pub slots: u32,
+    /// Its working folder: bundle cache, scratch folders; `worker` in the home folder when empty.
+    pub dir: Option<PathBuf>,
+    /// Seconds that running tasks get to finish after SIGTERM; then they are stopped and given back.
+    pub drain_grace_secs: f64,
+    /// Seconds between SIGTERM and SIGKILL of a task that is stopped.
+    pub kill_grace_secs: f64,
+    /// Environment that tasks see, besides `PATH`, `HOME`, `LANG` and `TZ`.
+    pub env: BTreeMap<String, String>,
+    /// Bytes of the bundle cache before the least recently used bundles go.
+    pub bundle_cache_bytes: u64,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            queues: vec!["default".to_owned()],
+            slots: 0,
+            dir: None,
+            drain_grace_secs: 30.0,
+            kill_grace_secs: 5.0,
+            env: BTreeMap::new(),
+            bundle_cache_bytes: 4 << 30,
+        }
+    }
+}
+
+/// `[python]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PythonOptions {
+    /// The interpreter of the prepared environment; `.venv/bin/python` when empty. A worker or DAG processor without one
+    /// runs native tasks and YAML DAGs only.
+    pub interpreter: Option<PathBuf>,
+    /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
+    pub guest_dir: Option<PathBuf>,
+}
+
+/// `[client]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientOptions {
+    /// Addresses of schedulers; `http://127.0.0.1:7070` when empty.
+    pub schedulers: Vec<String>,
+}
+
+/// `[security]`
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityOptions {
+    /// What the CLI and other administrators send. At least 32 characters.
+    pub admin_token: String,
+    /// What workers send. At least 32 characters, not the admin's.
+    pub worker_token: String,
+    /// What DAG processors send. At least 32 characters, not the admin's.
+    pub processor_token: String,
+    /// Fernet keys for variables and connections, comma-separated: the first encrypts, all decrypt.
+    pub fernet_key: String,
+}
+
+impl std::fmt::Debug for SecurityOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecurityOptions { … }")
+    }
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsOptions {
+    /// PEM certificate chain of this process.
+    pub cert: Option<PathBuf>,
+    /// PEM key of this process.
+    pub key: Option<PathBuf>,
+    /// PEM certificates that the other side is checked against; a scheduler with one asks clients for certificates.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[logs]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogsOptions {
+    /// Filter of Tradewind's own log, e.g. `info` or `info,tradewind_worker=debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: String,
+}
+
+impl Default for LogsOptions {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: "text".to_owned(),
+        }
+    }
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryOptions {
+    /// OTLP gRPC endpoint for traces, e.g. `http://127.0.0.1:4317`; off when empty.
+    pub otlp_endpoint: String,
+}
