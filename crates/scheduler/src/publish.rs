@@ -1,0 +1,180 @@
+//! Taking over what a DAG processor found in one file: new versions go to the engine, errors to the store, and DAGs that
+//! the file no longer defines become stale. While a file is broken its last good version stays.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tradewind_engine::{Event, check_spec};
+use tradewind_proto::{from_json, v1};
+use tradewind_types::{
+    ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, Timestamp, VersionHash,
+};
+
+use crate::core::{Core, store_error};
+
+/// A DAG as the engine has it: what a publication is compared with.
+struct KnownDag {
+    dag_id: DagId,
+    version: VersionHash,
+    rel_path: String,
+    is_stale: bool,
+}
+
+async fn known_dags(core: &Core) -> Result<Vec<KnownDag>, ApiError> {
+    core.query(|engine, _| {
+        engine
+            .dags()
+            .map(|(row, _)| KnownDag {
+                dag_id: row.dag_id.clone(),
+                version: row.version.clone(),
+                rel_path: row.source.rel_path.clone(),
+                is_stale: row.is_stale,
+            })
+            .collect()
+    })
+    .await
+}
+
+/// Publishes one file.
+pub(crate) async fn publish_file(
+    core: &Arc<Core>,
+    request: v1::PublishFileRequest,
+) -> Result<v1::PublishFileResponse, ApiError> {
+    let rel_path = request.rel_path;
+    let now = core.clock.now();
+    let mut errors = request.errors.into_iter().map(ImportError::try_from).collect::<Result<Vec<_>, _>>()?;
+    let file_is_broken = !errors.is_empty();
+    let bundle = request.bundle.map(Bundle::try_from).transpose()?;
+    if let Some(bundle) = &bundle {
+        let blobs: Vec<_> = bundle.files.iter().map(|file| file.blob.clone()).collect();
+        let missing = core.store.missing_blobs(&blobs).await.map_err(store_error)?;
+        if let Some(blob) = missing.first() {
+            return Err(ApiError::conflict(format!(
+                "{} blobs of the bundle {} are not stored yet, e.g. {blob}; upload them first",
+                missing.len(),
+                bundle.hash
+            )));
+        }
+        core.store.put_bundle(bundle).await.map_err(store_error)?;
+    }
+
+    let known = known_dags(core).await?;
+    let mut refused = Vec::new();
+    let mut events = Vec::new();
+    let mut defined = HashSet::new();
+    let mut warnings = Vec::new();
+    for dag in request.dags {
+        let spec: DagSpec = from_json("spec", &dag.spec_json)?;
+        let problems = problems_of(&spec, &rel_path, &known);
+        if !problems.is_empty() {
+            refused.extend(problems.into_iter().map(|message| import_error(&rel_path, message, now)));
+            // What was there before stays.
+            defined.insert(spec.dag_id.clone());
+            continue;
+        }
+        defined.insert(spec.dag_id.clone());
+        warnings.extend(warnings_of(core, &spec).await?);
+        let unchanged =
+            known.iter().any(|old| old.dag_id == spec.dag_id && old.version.as_str() == dag.version && !old.is_stale);
+        if unchanged {
+            continue;
+        }
+        let needs_bundle = spec.tasks.iter().any(|task| matches!(task.operator, Operator::Python { .. }));
+        let version = DagVersion {
+            hash: dag.version.into(),
+            number: 0,
+            bundle: bundle.as_ref().filter(|_| needs_bundle).map(|bundle| bundle.hash.clone()),
+            created_at: now,
+            spec,
+        };
+        events.push(Event::DagPublished {
+            version: Arc::new(version),
+            paused_by_default: core.settings.paused_by_default,
+        });
+    }
+    if !file_is_broken && refused.is_empty() {
+        let gone = known.iter().filter(|old| old.rel_path == rel_path && !old.is_stale && !defined.contains(&old.dag_id));
+        events.extend(gone.map(|old| Event::DagGone { dag_id: old.dag_id.clone() }));
+    }
+    if !events.is_empty() {
+        for reply in core.step(events).await? {
+            if let tradewind_engine::Reply::Refused(error) = reply {
+                refused.push(import_error(&rel_path, error.message, now));
+            }
+        }
+    }
+    errors.extend(refused.iter().cloned());
+    core.store.set_import_errors(&rel_path, &errors).await.map_err(store_error)?;
+    Ok(v1::PublishFileResponse { refused: refused.into_iter().map(Into::into).collect(), warnings })
+}
+
+/// Ends a scan: answers the DAGs that became stale.
+pub(crate) async fn complete_scan(core: &Arc<Core>, rel_paths: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let present: HashSet<String> = rel_paths.into_iter().collect();
+    let gone: Vec<DagId> = known_dags(core)
+        .await?
+        .into_iter()
+        .filter(|dag| !dag.is_stale && !present.contains(&dag.rel_path))
+        .map(|dag| dag.dag_id)
+        .collect();
+    if !gone.is_empty() {
+        core.step(gone.iter().map(|dag_id| Event::DagGone { dag_id: dag_id.clone() }).collect()).await?;
+    }
+    let mut offset = 0;
+    let mut vanished = HashSet::new();
+    loop {
+        let page = tradewind_ports::Page { limit: tradewind_ports::Page::MAX, offset };
+        let errors = core.store.import_errors(page).await.map_err(store_error)?;
+        offset += errors.rows.len() as u64;
+        let done = errors.rows.is_empty() || offset >= errors.total;
+        vanished.extend(errors.rows.into_iter().map(|error| error.rel_path).filter(|path| !present.contains(path)));
+        if done {
+            break;
+        }
+    }
+    for rel_path in vanished {
+        core.store.set_import_errors(&rel_path, &[]).await.map_err(store_error)?;
+    }
+    Ok(gone.into_iter().map(|dag_id| dag_id.to_string()).collect())
+}
+
+fn problems_of(spec: &DagSpec, rel_path: &str, known: &[KnownDag]) -> Vec<String> {
+    let mut problems = check_spec(spec).err().unwrap_or_default();
+    if let Some(other) =
+        known.iter().find(|old| old.dag_id == spec.dag_id && !old.is_stale && old.rel_path != rel_path)
+    {
+        problems.push(format!(
+            "the DAG id \"{}\" is defined in {} already; give one of them another id, or delete one",
+            spec.dag_id, other.rel_path
+        ));
+    }
+    problems
+}
+
+/// What will keep tasks from running, though the DAG is sound.
+async fn warnings_of(core: &Core, spec: &DagSpec) -> Result<Vec<String>, ApiError> {
+    let pools: HashSet<String> =
+        core.query(|engine, _| engine.pools().map(|pool| pool.name.to_string()).collect()).await?;
+    let workers = core.leadership()?.workers;
+    let mut warnings = Vec::new();
+    let mut seen = HashSet::new();
+    for task in &spec.tasks {
+        if !pools.contains(task.pool.as_str()) && seen.insert(format!("pool {}", task.pool)) {
+            warnings.push(format!(
+                "{}: the pool \"{}\" of task {} does not exist; its tasks wait until it does",
+                spec.dag_id, task.pool, task.task_id
+            ));
+        }
+        let on_worker = !matches!(task.operator, Operator::Empty);
+        if on_worker && seen.insert(format!("queue {}", task.queue)) && workers.serving(&task.queue).0.is_empty() {
+            warnings.push(format!(
+                "{}: no live worker serves the queue \"{}\" of task {}",
+                spec.dag_id, task.queue, task.task_id
+            ));
+        }
+    }
+    Ok(warnings)
+}
+
+fn import_error(rel_path: &str, message: String, at: Timestamp) -> ImportError {
+    ImportError { rel_path: rel_path.to_owned(), message, line: None, column: None, traceback: None, at }
+}

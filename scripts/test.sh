@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs every test: lints, Rust, Python, end to end. Starts private PostgreSQL and Redis servers and stops them again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+services=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-test.XXXXXX")
+cleanup() {
+  trap - EXIT
+  ./scripts/test-services.sh stop "$services" || true
+  rm -rf "$services"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+step() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
+
+step "Python environment"
+./python/prepare.sh .venv
+export TRADEWIND_TEST_PYTHON=$PWD/.venv/bin/python
+
+step "PostgreSQL and Redis"
+./scripts/test-services.sh start "$services" >"$services.env"
+# shellcheck disable=SC1090
+. "$services.env"
+rm -f "$services.env"
+
+step "Format and lints"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "Rust tests"
+cargo test --workspace --locked --no-fail-fast
+
+step "Python tests"
+"$TRADEWIND_TEST_PYTHON" -m pytest -q python/tests
+
+step "End-to-end tests"
+cargo build --locked -p tradewind-cli
+TRADEWIND_TEST_BINARY=$PWD/target/debug/tradewind "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
+
+step "All tests passed"
