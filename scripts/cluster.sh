@@ -9,6 +9,7 @@
 #
 #   TRADEWIND_BINARY   the binary        (target/release/tradewind)
 #   TRADEWIND_DAGS     the DAG folder    (dags)
+#   TRADEWIND_CLUSTER  `small` starts one scheduler and one worker with 8 slots (for measuring)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -114,7 +115,7 @@ schedulers = $schedulers
 processor_token = "$(secret processor_token)"
 TOML
 
-worker_config() { # worker_config NAME QUEUES
+worker_config() { # worker_config NAME QUEUES SLOTS
   config "$1" <<TOML
 [home]
 dir = "home"
@@ -123,7 +124,7 @@ url = "$redis"
 [worker]
 name = "$1"
 queues = [$2]
-slots = 4
+slots = $3
 [python]
 interpreter = "$python"
 guest_dir = "$root/python"
@@ -133,16 +134,21 @@ schedulers = $schedulers
 worker_token = "$(secret worker_token)"
 TOML
 }
-worker_config worker-default '"default"'
-worker_config worker-ml '"ml"'
-worker_config worker-both '"default", "ml"'
-
 (cd "$dir/scheduler-a" && "$binary" --config tradewind.toml db migrate >/dev/null)
 launch scheduler-a scheduler
-launch scheduler-b scheduler
 launch dag-processor dag-processor
-launch worker-default worker
-launch worker-ml worker
+if [[ ${TRADEWIND_CLUSTER:-full} == small ]]; then
+  workers=1
+  worker_config worker-both '"default", "ml"' 8
+else
+  workers=3
+  worker_config worker-default '"default"' 4
+  worker_config worker-ml '"ml"' 4
+  worker_config worker-both '"default", "ml"' 4
+  launch scheduler-b scheduler
+  launch worker-default worker
+  launch worker-ml worker
+fi
 launch worker-both worker
 
 cat >"$dir/env" <<ENV
@@ -154,7 +160,7 @@ chmod 600 "$dir/env"
 . "$dir/env"
 
 ready() {
-  [[ $("$binary" workers list -o json 2>/dev/null | grep -c '"status": *"active"') -ge 3 ]] &&
+  [[ $("$binary" workers list -o json 2>/dev/null | grep -c '"status": *"active"') -ge $workers ]] &&
     "$binary" dags list -o json 2>/dev/null | grep -q '"dag_id"'
 }
 for _ in $(seq 1 600); do

@@ -107,6 +107,12 @@ class Cluster:
         )
         return dict(re.findall(r"export (\w+)='?([^'\n]*)'?", done.stdout))
 
+    def service_pids(self) -> list[int]:
+        """The server processes of PostgreSQL and Redis; their children follow from them."""
+        services = self.dir / "services"
+        postgres = Path((services / "postgres.root").read_text().strip()) / "data/postmaster.pid"
+        return [int(postgres.read_text().split()[0]), int((services / "redis/redis.pid").read_text())]
+
     def redis(self, *command: str) -> str:
         url = self.service_urls()["TRADEWIND_TEST_REDIS_URL"]
         done = subprocess.run(
