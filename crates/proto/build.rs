@@ -7,8 +7,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files = ["common", "worker", "dags", "admin"]
-        .map(|name| root.join(format!("tradewind/v1/{name}.proto")));
+    let files = ["common", "worker", "dags", "admin"].map(|name| root.join(format!("tradewind/v1/{name}.proto")));
     for file in &files {
         println!("cargo:rerun-if-changed={}", file.display());
     }

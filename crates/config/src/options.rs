@@ -47,9 +47,7 @@ pub struct HomeOptions {
 
 impl Default for HomeOptions {
     fn default() -> Self {
-        Self {
-            dir: PathBuf::from(".tradewind"),
-        }
+        Self { dir: PathBuf::from(".tradewind") }
     }
 }
 
@@ -80,11 +78,7 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        Self {
-            url: "memory:".to_owned(),
-            namespace: "default".to_owned(),
-            window: 10_000,
-        }
+        Self { url: "memory:".to_owned(), namespace: "default".to_owned(), window: 10_000 }
     }
 }
 
@@ -287,10 +281,7 @@ pub struct LogsOptions {
 
 impl Default for LogsOptions {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: "text".to_owned(),
-        }
+        Self { level: "info".to_owned(), format: "text".to_owned() }
     }
 }
 

@@ -1,1 +1,10 @@
-//! To be filled.
+//! Where DAGs come from: Airflow DAG files, serialized by Airflow's own serializer in a guest process, and native YAML
+//! files; the bundles that workers need to run them; and the DAG processor, which watches the folder and publishes.
+//!
+//! This crate never runs user code in its own process, and a file that is wrong never disturbs another one.
+
+mod order;
+mod problem;
+pub mod yaml;
+
+pub use problem::Problem;

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tradewind_types::{
-    ApiError, AttemptKey, AttemptReport, ClaimRefusal, DagId, DagRow, DagRun, DagVersion, Grant,
-    LeaseToken, Pool, PoolName, QueueName, RunId, RunNo, RunState, RunType, TaskId, TaskInstance,
-    TaskState, Timestamp, WorkerName, XComValue,
+    ApiError, AttemptKey, AttemptReport, ClaimRefusal, DagId, DagRow, DagRun, DagVersion, Grant, LeaseToken, Pool,
+    PoolName, QueueName, RunId, RunNo, RunState, RunType, TaskId, TaskInstance, TaskState, Timestamp, WorkerName,
+    XComValue,
 };
 
 /// Something that happened. [`crate::Engine::step`] applies it.
@@ -284,8 +284,9 @@ pub struct Snapshot {
     pub dags: Vec<(DagRow, Arc<DagVersion>)>,
     /// Older versions that active runs keep.
     pub versions: Vec<Arc<DagVersion>>,
-    /// Runs that are not over; and of each DAG the last scheduled run and, for DAGs that depend on the past, the last
-    /// finished run, so that the next run and past dependence can be computed.
+    /// Runs that are not over; and of each DAG the last scheduled run, every run with a later logical date than that
+    /// (a manual run may have taken a date that the schedule has yet to reach) and, for DAGs that depend on the past,
+    /// the last finished run, so that the next run and past dependence can be computed.
     pub runs: Vec<DagRun>,
     /// The task instances of those runs (of finished runs only where the DAG depends on the past).
     pub task_instances: Vec<TaskInstance>,

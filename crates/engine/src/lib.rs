@@ -1,5 +1,32 @@
 //! The pure engine: what happens to DAG runs and task instances, with no I/O, no clock and no randomness.
+//!
+//! [`Engine::step`] applies an [`Event`] and fills [`Effects`]: rows to commit in one transaction, then dispatches. The
+//! cost of a step follows from what it changes, not from how many DAGs, runs or tasks there are.
 
+mod admit;
+mod attempts;
+mod change;
+mod clear;
+mod dags;
+mod engine;
 mod event;
+mod explain;
+mod fast;
+mod graph;
+mod invariants;
+mod memory;
+mod read;
+mod ready;
+mod restore;
+pub mod retry;
+pub mod rules;
+mod runs;
+mod spec;
+mod timers;
+pub mod timetable;
 
+pub use change::is_legal;
+pub use engine::Engine;
 pub use event::*;
+pub use read::{Counts, DagView, QueueCounts, RunView};
+pub use spec::check_spec;

@@ -6,8 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::api::{
-    ConnectionInfo, DagRunInfo, LogLine, TaskInstanceFilter, TaskOutcome, TriggerRequest,
-    XComAddress, XComSlice,
+    ConnectionInfo, DagRunInfo, LogLine, TaskInstanceFilter, TaskOutcome, TriggerRequest, XComAddress, XComSlice,
 };
 
 /// Why a question of a task was not answered. Each kind reaches the task as an exception with this text in its log.
@@ -48,9 +47,7 @@ pub enum HostError {
 impl HostError {
     /// The answer to a request that has no implementation.
     pub fn unsupported(what: &str) -> Self {
-        Self::Unsupported {
-            what: what.to_owned(),
-        }
+        Self::Unsupported { what: what.to_owned() }
     }
 }
 
@@ -67,12 +64,7 @@ pub trait TaskHost: Send + Sync {
 
     /// The task has reported how it went; its process still runs callbacks and ends. Delivered at most once, before
     /// `run` returns, for those who want to move on early. `skipped_downstream` is complete at this point.
-    async fn outcome_reported(
-        &self,
-        _outcome: &TaskOutcome,
-        _skipped_downstream: &[(String, i32)],
-    ) {
-    }
+    async fn outcome_reported(&self, _outcome: &TaskOutcome, _skipped_downstream: &[(String, i32)]) {}
 
     /// The task's process exists.
     async fn started(&self, _pid: u32) {}
@@ -90,12 +82,7 @@ pub trait TaskHost: Send + Sync {
     async fn count_xcoms(&self, at: &XComAddress) -> Answer<u64>;
 
     /// Stores an XCom. `mapped_length` is set when a mapped downstream task expands over the value.
-    async fn set_xcom(
-        &self,
-        at: &XComAddress,
-        value: Value,
-        mapped_length: Option<u64>,
-    ) -> Answer<()>;
+    async fn set_xcom(&self, at: &XComAddress, value: Value, mapped_length: Option<u64>) -> Answer<()>;
 
     /// Deletes an XCom; deleting none is fine.
     async fn delete_xcom(&self, at: &XComAddress) -> Answer<()>;
@@ -104,22 +91,12 @@ pub trait TaskHost: Send + Sync {
     async fn get_variable(&self, key: &str) -> Answer<Option<String>>;
 
     /// Keys with a prefix, and how many there are in all.
-    async fn list_variables(
-        &self,
-        _prefix: Option<&str>,
-        _limit: u64,
-        _offset: u64,
-    ) -> Answer<(Vec<String>, u64)> {
+    async fn list_variables(&self, _prefix: Option<&str>, _limit: u64, _offset: u64) -> Answer<(Vec<String>, u64)> {
         Err(HostError::unsupported("GetVariableKeys"))
     }
 
     /// Stores a variable.
-    async fn set_variable(
-        &self,
-        key: &str,
-        value: Option<&str>,
-        description: Option<&str>,
-    ) -> Answer<()>;
+    async fn set_variable(&self, key: &str, value: Option<&str>, description: Option<&str>) -> Answer<()>;
 
     /// Deletes a variable; deleting none is fine.
     async fn delete_variable(&self, key: &str) -> Answer<()>;
@@ -171,19 +148,12 @@ pub trait TaskHost: Send + Sync {
     }
 
     /// States of the matching task instances: run id, task id (with `_<map index>` when mapped), state.
-    async fn get_task_states(
-        &self,
-        _filter: &TaskInstanceFilter,
-    ) -> Answer<Vec<(String, String, Option<String>)>> {
+    async fn get_task_states(&self, _filter: &TaskInstanceFilter) -> Answer<Vec<(String, String, Option<String>)>> {
         Err(HostError::unsupported("GetTaskStates"))
     }
 
     /// When this attempt of a rescheduled sensor first started; `None` before its first reschedule.
-    async fn get_first_reschedule_date(
-        &self,
-        _ti_id: Uuid,
-        _try_number: u32,
-    ) -> Answer<Option<Timestamp>> {
+    async fn get_first_reschedule_date(&self, _ti_id: Uuid, _try_number: u32) -> Answer<Option<Timestamp>> {
         Err(HostError::unsupported("GetTaskRescheduleStartDate"))
     }
 

@@ -5,21 +5,23 @@
 //! code never runs in this process.
 
 mod api;
+mod channels;
+#[cfg(test)]
+mod contract;
+mod control;
 mod host;
+mod logs;
+mod mask;
+mod parse;
+mod questions;
+mod report;
+mod requests;
+mod startup;
+mod strays;
+mod task;
+mod wire;
+mod zygote;
 
 pub use api::*;
-
-// Being written, in this shape:
-//
-// impl Zygote {
-//     pub async fn start(env: GuestEnv) -> Result<Zygote, GuestError>;
-//     pub fn is_alive(&self) -> bool;
-//     pub async fn run(&self, task: TaskLaunch, host: Arc<dyn TaskHost>, control: TaskControl)
-//         -> Result<TaskExit, GuestError>;
-//     pub async fn shutdown(self);
-// }
-// impl Parser {                                   // keeps a zygote of its own, restarts it when it died
-//     pub fn new(env: GuestEnv) -> Parser;        // cheap to clone; starts on first use
-//     pub async fn parse(&self, request: ParseRequest) -> Result<ParsedFile, GuestError>;
-//     pub async fn shutdown(&self);
-// }
+pub use parse::{Parser, parse_file};
+pub use zygote::Zygote;

@@ -16,6 +16,10 @@ pub enum StoreError {
     /// The schema is missing, older or newer than this binary.
     #[error("the schema is not ready: {0}")]
     Schema(String),
+    /// The store was named or set up wrongly: a bad URL, a wrong password, a missing database, a folder without rights.
+    /// Trying again does not help; the message says what to mend.
+    #[error("{0}")]
+    Config(String),
     /// The disk is full.
     #[error("the store is out of space: {0}")]
     Full(String),
@@ -37,6 +41,10 @@ pub enum QueueError {
     /// The queue cannot be reached or did not answer in time.
     #[error("the queue is away: {0}")]
     Unavailable(String),
+    /// The queue was named or set up wrongly: a bad URL, a wrong password, a server that is too old. Trying again does
+    /// not help; the message says what to mend.
+    #[error("{0}")]
+    Config(String),
     /// It answered something that does not make sense.
     #[error("the queue misbehaved: {0}")]
     Broken(String),

@@ -18,20 +18,10 @@ pub struct LogChunk {
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
     /// Appends a chunk that ends at a record boundary. `chunk.offset` must be the current length or lie before it.
-    async fn append_log(
-        &self,
-        run: RunNo,
-        key: AttemptKey,
-        chunk: &LogChunk,
-    ) -> Result<(), StoreError>;
+    async fn append_log(&self, run: RunNo, key: AttemptKey, chunk: &LogChunk) -> Result<(), StoreError>;
 
     /// Reads up to `max` bytes from `offset`; empty at the end.
-    async fn read_log(
-        &self,
-        key: AttemptKey,
-        offset: u64,
-        max: usize,
-    ) -> Result<Vec<u8>, StoreError>;
+    async fn read_log(&self, key: AttemptKey, offset: u64, max: usize) -> Result<Vec<u8>, StoreError>;
 
     /// The attempts of a task instance that have a log, ascending.
     async fn log_attempts(&self, ti: tradewind_types::TiId) -> Result<Vec<u32>, StoreError>;

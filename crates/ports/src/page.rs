@@ -20,11 +20,7 @@ impl Page {
 
     /// The limit to use in a query.
     pub const fn capped_limit(self) -> u32 {
-        if self.limit == 0 || self.limit > Self::MAX {
-            Self::MAX
-        } else {
-            self.limit
-        }
+        if self.limit == 0 || self.limit > Self::MAX { Self::MAX } else { self.limit }
     }
 }
 

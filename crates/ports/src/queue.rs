@@ -36,11 +36,7 @@ pub trait Queue: Send + Sync + 'static {
     ) -> Result<Vec<(QueueName, AttemptKey)>, QueueError>;
 
     /// Which of `keys` are in `queue`, in order.
-    async fn contains(
-        &self,
-        queue: &QueueName,
-        keys: &[AttemptKey],
-    ) -> Result<Vec<bool>, QueueError>;
+    async fn contains(&self, queue: &QueueName, keys: &[AttemptKey]) -> Result<Vec<bool>, QueueError>;
 
     /// How many hints each of `queues` has.
     async fn depths(&self, queues: &[QueueName]) -> Result<Vec<QueueDepth>, QueueError>;

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tradewind_types::{
-    AuditEvent, BlobHash, Bundle, BundleHash, Connection, DagId, DagRow, DagRun, DagVersion,
-    ImportError, LeaderInfo, Pool, RunId, RunState, TaskInstance, TaskState, TaskTry, Term, TiId,
-    Timestamp, Variable, VersionHash, WriteSet, XCom,
+    AuditEvent, BlobHash, Bundle, BundleHash, Connection, DagId, DagRow, DagRun, DagVersion, ImportError, LeaderInfo,
+    Pool, RunId, RunState, TaskInstance, TaskState, TaskTry, Term, TiId, Timestamp, Variable, VersionHash, WriteSet,
+    XCom,
 };
 use uuid::Uuid;
 
@@ -141,7 +141,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Loads what the engine needs: every DAG with its current version; all runs that are not over, with their task
     /// instances; of each DAG also its latest run of type `scheduled` (by logical date, else `run_after`; without task instances
-    /// unless the DAG has a task that depends on the past or waits for downstream) and, where the DAG depends on the past, its latest finished run
+    /// unless the DAG has a task that depends on the past or waits for downstream), its finished runs with a later
+    /// logical date than that one (without task instances) and, where the DAG depends on the past, its latest finished run
     /// with task instances; every version that those runs name; the pools.
     async fn load(&self, shard: i32) -> Result<StoreSnapshot, StoreError>;
 
@@ -161,11 +162,7 @@ pub trait Store: Send + Sync + 'static {
     async fn put_bundle(&self, bundle: &Bundle) -> Result<(), StoreError>;
 
     /// Replaces what is known of one DAG file: its import errors.
-    async fn set_import_errors(
-        &self,
-        rel_path: &str,
-        errors: &[ImportError],
-    ) -> Result<(), StoreError>;
+    async fn set_import_errors(&self, rel_path: &str, errors: &[ImportError]) -> Result<(), StoreError>;
 
     /// The rendered template fields of an attempt, as a JSON object.
     async fn put_rendered(&self, ti: TiId, fields: &serde_json::Value) -> Result<(), StoreError>;
@@ -194,28 +191,16 @@ pub trait Store: Send + Sync + 'static {
     async fn dag(&self, dag_id: &str) -> Result<Option<(DagRow, Arc<DagVersion>)>, StoreError>;
 
     /// DAGs by id.
-    async fn dags(
-        &self,
-        filter: &DagFilter,
-        page: Page,
-    ) -> Result<Listing<(DagRow, Arc<DagVersion>)>, StoreError>;
+    async fn dags(&self, filter: &DagFilter, page: Page) -> Result<Listing<(DagRow, Arc<DagVersion>)>, StoreError>;
 
     /// One version of a DAG.
-    async fn dag_version(
-        &self,
-        dag_id: &str,
-        hash: &VersionHash,
-    ) -> Result<Option<Arc<DagVersion>>, StoreError>;
+    async fn dag_version(&self, dag_id: &str, hash: &VersionHash) -> Result<Option<Arc<DagVersion>>, StoreError>;
 
     /// A run.
     async fn run(&self, dag_id: &str, run_id: &str) -> Result<Option<DagRun>, StoreError>;
 
     /// The run of a DAG with this logical date.
-    async fn run_by_logical_date(
-        &self,
-        dag_id: &str,
-        logical_date: Timestamp,
-    ) -> Result<Option<DagRun>, StoreError>;
+    async fn run_by_logical_date(&self, dag_id: &str, logical_date: Timestamp) -> Result<Option<DagRun>, StoreError>;
 
     /// Runs, newest first.
     async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Listing<DagRun>, StoreError>;
@@ -231,11 +216,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Listing<TaskInstance>, StoreError>;
 
     /// Every task instance of a run.
-    async fn run_task_instances(
-        &self,
-        dag_id: &str,
-        run_id: &str,
-    ) -> Result<Vec<TaskInstance>, StoreError>;
+    async fn run_task_instances(&self, dag_id: &str, run_id: &str) -> Result<Vec<TaskInstance>, StoreError>;
 
     /// Past attempts of a task instance, oldest first.
     async fn tries(&self, ti: TiId) -> Result<Vec<TaskTry>, StoreError>;

@@ -48,9 +48,7 @@ pub struct Credential(Option<MetadataValue<Ascii>>);
 impl Interceptor for Credential {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", token.clone());
+            request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
     }
@@ -82,9 +80,7 @@ impl LeaderClient {
     /// No address, or one that is not a URL; a token that cannot be sent in a header.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
         if options.addresses.is_empty() {
-            return Err(ApiError::invalid(
-                "no scheduler address is configured (client.schedulers)",
-            ));
+            return Err(ApiError::invalid("no scheduler address is configured (client.schedulers)"));
         }
         for address in &options.addresses {
             endpoint(address, &options)?;
@@ -93,9 +89,8 @@ impl LeaderClient {
             .token
             .as_ref()
             .map(|token| {
-                MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                    ApiError::invalid("the token has characters that a header cannot carry")
-                })
+                MetadataValue::try_from(format!("Bearer {token}"))
+                    .map_err(|_| ApiError::invalid("the token has characters that a header cannot carry"))
             })
             .transpose()?;
         let shared = Shared {
@@ -104,9 +99,7 @@ impl LeaderClient {
             current: Mutex::new(None),
             next: AtomicUsize::new(0),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The address that the next call goes to.
@@ -123,10 +116,7 @@ impl LeaderClient {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(String, Channel)>> {
         // The guarded value is replaced whole, so a poisoned lock still holds a sound one.
-        self.shared
-            .current
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn channel(&self) -> Result<AuthChannel, ApiError> {
@@ -135,17 +125,13 @@ impl LeaderClient {
             Some((_, channel)) => channel.clone(),
             None => {
                 let addresses = &self.shared.options.addresses;
-                let address =
-                    addresses[self.shared.next.load(Ordering::Relaxed) % addresses.len()].clone();
+                let address = addresses[self.shared.next.load(Ordering::Relaxed) % addresses.len()].clone();
                 let channel = endpoint(&address, &self.shared.options)?.connect_lazy();
                 *current = Some((address, channel.clone()));
                 channel
             }
         };
-        Ok(InterceptedService::new(
-            channel,
-            self.shared.credential.clone(),
-        ))
+        Ok(InterceptedService::new(channel, self.shared.credential.clone()))
     }
 
     /// Turns to the named leader, or to the next address.
@@ -233,17 +219,9 @@ pub fn admin_client(channel: AuthChannel) -> AdminServiceClient<AuthChannel> {
 }
 
 fn endpoint(address: &str, options: &ClientOptions) -> Result<Endpoint, ApiError> {
-    let bad = |why: String| {
-        ApiError::invalid(format!(
-            "the scheduler address \"{address}\" is not usable: {why}"
-        ))
-    };
+    let bad = |why: String| ApiError::invalid(format!("the scheduler address \"{address}\" is not usable: {why}"));
     let mut endpoint = Endpoint::from_shared(address.to_owned())
-        .map_err(|error| {
-            bad(format!(
-                "{error}; write it as http://HOST:PORT or https://HOST:PORT"
-            ))
-        })?
+        .map_err(|error| bad(format!("{error}; write it as http://HOST:PORT or https://HOST:PORT")))?
         .connect_timeout(Duration::from_secs(2))
         .tcp_nodelay(true)
         .tcp_keepalive(Some(Duration::from_secs(5)))
@@ -258,13 +236,9 @@ fn endpoint(address: &str, options: &ClientOptions) -> Result<Endpoint, ApiError
         if let Some((certificate, key)) = &options.identity_pem {
             tls = tls.identity(Identity::from_pem(certificate, key));
         }
-        endpoint = endpoint
-            .tls_config(tls)
-            .map_err(|error| bad(error.to_string()))?;
+        endpoint = endpoint.tls_config(tls).map_err(|error| bad(error.to_string()))?;
     } else if !address.starts_with("http://") {
-        return Err(bad(
-            "write it as http://HOST:PORT or https://HOST:PORT".to_owned()
-        ));
+        return Err(bad("write it as http://HOST:PORT or https://HOST:PORT".to_owned()));
     }
     Ok(endpoint)
 }

@@ -27,8 +27,7 @@ pub fn instant_opt(field: &str, micros: Option<i64>) -> Result<Option<Timestamp>
 
 /// A UUID from text.
 pub fn uuid(field: &str, text: &str) -> Result<Uuid, ApiError> {
-    Uuid::parse_str(text)
-        .map_err(|_| ApiError::invalid(format!("{field}: \"{text}\" is not a UUID")))
+    Uuid::parse_str(text).map_err(|_| ApiError::invalid(format!("{field}: \"{text}\" is not a UUID")))
 }
 
 /// A value from JSON text; the empty text is null.
@@ -36,8 +35,7 @@ pub fn json(field: &str, text: &str) -> Result<serde_json::Value, ApiError> {
     if text.is_empty() {
         return Ok(serde_json::Value::Null);
     }
-    serde_json::from_str(text)
-        .map_err(|error| ApiError::invalid(format!("{field}: not JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| ApiError::invalid(format!("{field}: not JSON: {error}")))
 }
 
 /// A typed value from JSON text.
@@ -52,8 +50,7 @@ pub fn to_json<T: serde::Serialize>(value: &T) -> String {
 }
 
 fn parse<T: FromStr<Err = String>>(field: &str, text: &str) -> Result<T, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::invalid(format!("{field}: {error}")))
+    text.parse().map_err(|error| ApiError::invalid(format!("{field}: {error}")))
 }
 
 impl From<&t::DagRun> for v1::DagRun {
@@ -168,6 +165,7 @@ impl TryFrom<v1::TaskInstance> for t::TaskInstance {
             worker: ti.worker.map(Into::into),
             token: None,
             note: ti.note,
+            skips: Vec::new(),
         })
     }
 }
@@ -205,41 +203,25 @@ impl v1::XCom {
 pub fn xcom_values(values: Vec<v1::XComValue>) -> Result<Vec<t::XComValue>, ApiError> {
     values
         .into_iter()
-        .map(|xcom| {
-            Ok(t::XComValue {
-                value: json(&format!("xcom {}", xcom.key), &xcom.value_json)?,
-                key: xcom.key,
-            })
-        })
+        .map(|xcom| Ok(t::XComValue { value: json(&format!("xcom {}", xcom.key), &xcom.value_json)?, key: xcom.key }))
         .collect()
 }
 
 impl From<&t::XComValue> for v1::XComValue {
     fn from(xcom: &t::XComValue) -> Self {
-        Self {
-            key: xcom.key.clone(),
-            value_json: xcom.value.to_string(),
-        }
+        Self { key: xcom.key.clone(), value_json: xcom.value.to_string() }
     }
 }
 
 impl From<t::Variable> for v1::Variable {
     fn from(variable: t::Variable) -> Self {
-        Self {
-            key: variable.key,
-            value: variable.value,
-            description: variable.description,
-        }
+        Self { key: variable.key, value: variable.value, description: variable.description }
     }
 }
 
 impl From<v1::Variable> for t::Variable {
     fn from(variable: v1::Variable) -> Self {
-        Self {
-            key: variable.key,
-            value: variable.value,
-            description: variable.description,
-        }
+        Self { key: variable.key, value: variable.value, description: variable.description }
     }
 }
 
@@ -266,9 +248,7 @@ impl TryFrom<v1::Connection> for t::Connection {
         let port = connection
             .port
             .map(|port| {
-                u16::try_from(port).map_err(|_| {
-                    ApiError::invalid(format!("port: {port} is not between 0 and 65535"))
-                })
+                u16::try_from(port).map_err(|_| ApiError::invalid(format!("port: {port} is not between 0 and 65535")))
             })
             .transpose()?;
         Ok(Self {
@@ -297,10 +277,7 @@ impl From<&t::Bundle> for v1::Bundle {
                 executable: file.executable,
             })
             .collect();
-        Self {
-            hash: bundle.hash.to_string(),
-            files,
-        }
+        Self { hash: bundle.hash.to_string(), files }
     }
 }
 
@@ -319,17 +296,11 @@ impl TryFrom<v1::Bundle> for t::Bundle {
                 executable: file.executable,
             })
             .collect();
-        let bundle = Self {
-            hash: bundle.hash.into(),
-            files,
-        };
+        let bundle = Self { hash: bundle.hash.into(), files };
         if bundle.is_sound() {
             Ok(bundle)
         } else {
-            Err(ApiError::invalid(format!(
-                "bundle {}: its hash or a path of it is wrong",
-                bundle.hash
-            )))
+            Err(ApiError::invalid(format!("bundle {}: its hash or a path of it is wrong", bundle.hash)))
         }
     }
 }
@@ -403,32 +374,21 @@ impl From<&t::WorkerInfo> for v1::Worker {
 impl v1::AttemptRef {
     /// The reference of an attempt.
     pub fn new(key: t::AttemptKey, token: t::LeaseToken) -> Self {
-        Self {
-            ti: key.ti.to_string(),
-            attempt: key.attempt,
-            token: token.0.to_string(),
-        }
+        Self { ti: key.ti.to_string(), attempt: key.attempt, token: token.0.to_string() }
     }
 
     /// The attempt and its token.
     pub fn parse(&self) -> Result<(t::AttemptKey, t::LeaseToken), ApiError> {
         Ok((
-            t::AttemptKey {
-                ti: t::TiId(uuid("ti", &self.ti)?),
-                attempt: self.attempt,
-            },
+            t::AttemptKey { ti: t::TiId(uuid("ti", &self.ti)?), attempt: self.attempt },
             t::LeaseToken(uuid("token", &self.token)?),
         ))
     }
 }
 
 /// The attempt reference that every attempt-scoped request must have.
-pub fn attempt_ref(
-    attempt: Option<&v1::AttemptRef>,
-) -> Result<(t::AttemptKey, t::LeaseToken), ApiError> {
-    attempt
-        .ok_or_else(|| ApiError::invalid("attempt: missing"))?
-        .parse()
+pub fn attempt_ref(attempt: Option<&v1::AttemptRef>) -> Result<(t::AttemptKey, t::LeaseToken), ApiError> {
+    attempt.ok_or_else(|| ApiError::invalid("attempt: missing"))?.parse()
 }
 
 impl From<&t::AttemptReport> for v1::AttemptReport {
@@ -440,10 +400,7 @@ impl From<&t::AttemptReport> for v1::AttemptReport {
             skip: report
                 .skip
                 .iter()
-                .map(|(task, map_index)| v1::SkippedTask {
-                    task_id: task.to_string(),
-                    map_index: *map_index,
-                })
+                .map(|(task, map_index)| v1::SkippedTask { task_id: task.to_string(), map_index: *map_index })
                 .collect(),
             note: report.note.clone(),
             ended_at: micros(report.ended_at),
@@ -461,11 +418,7 @@ impl TryFrom<v1::AttemptReport> for t::AttemptReport {
             token,
             outcome: from_json("outcome", &report.outcome_json)?,
             xcoms: xcom_values(report.xcoms)?,
-            skip: report
-                .skip
-                .into_iter()
-                .map(|task| (task.task_id.into(), task.map_index))
-                .collect(),
+            skip: report.skip.into_iter().map(|task| (task.task_id.into(), task.map_index)).collect(),
             note: report.note,
             ended_at: instant("ended_at", report.ended_at)?,
         })

@@ -6,19 +6,13 @@ mod convert;
 mod status;
 
 pub use client::{
-    AuthChannel, ClientOptions, LeaderClient, MAX_MESSAGE_BYTES, admin_client, dag_client,
-    worker_client,
+    AuthChannel, ClientOptions, LeaderClient, MAX_MESSAGE_BYTES, admin_client, dag_client, worker_client,
 };
 pub use convert::*;
 pub use status::{api_error, status};
 
 /// The generated messages, clients and servers of `tradewind.v1`.
-#[expect(
-    missing_docs,
-    clippy::doc_markdown,
-    clippy::large_enum_variant,
-    reason = "generated code"
-)]
+#[expect(missing_docs, clippy::doc_markdown, clippy::large_enum_variant, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("tradewind.v1");
 

@@ -12,19 +12,14 @@ pub fn status(error: ApiError) -> Status {
         ErrorCode::NotFound => Code::NotFound,
         ErrorCode::AlreadyExists => Code::AlreadyExists,
         ErrorCode::Invalid => Code::InvalidArgument,
-        ErrorCode::Conflict | ErrorCode::StaleAttempt | ErrorCode::NotLeader => {
-            Code::FailedPrecondition
-        }
+        ErrorCode::Conflict | ErrorCode::StaleAttempt | ErrorCode::NotLeader => Code::FailedPrecondition,
         ErrorCode::Unauthenticated => Code::Unauthenticated,
         ErrorCode::Forbidden => Code::PermissionDenied,
         ErrorCode::TooLarge => Code::ResourceExhausted,
         ErrorCode::Unavailable => Code::Unavailable,
         ErrorCode::Internal => Code::Internal,
     };
-    let detail = ErrorDetail {
-        code: error.code.as_str().to_owned(),
-        leader: error.leader,
-    };
+    let detail = ErrorDetail { code: error.code.as_str().to_owned(), leader: error.leader };
     Status::with_details(code, error.message, detail.encode_to_vec().into())
 }
 
@@ -46,11 +41,7 @@ pub fn api_error(status: &Status) -> ApiError {
         "internal" => ErrorCode::Internal,
         _ => foreign_code(status.code()),
     };
-    ApiError {
-        code,
-        message: status.message().to_owned(),
-        leader: detail.leader,
-    }
+    ApiError { code, message: status.message().to_owned(), leader: detail.leader }
 }
 
 fn foreign_code(code: Code) -> ErrorCode {
@@ -62,11 +53,9 @@ fn foreign_code(code: Code) -> ErrorCode {
         Code::Unauthenticated => ErrorCode::Unauthenticated,
         Code::PermissionDenied => ErrorCode::Forbidden,
         Code::ResourceExhausted | Code::OutOfRange => ErrorCode::TooLarge,
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::Cancelled
-        | Code::Aborted
-        | Code::Unknown => ErrorCode::Unavailable,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::Unknown => {
+            ErrorCode::Unavailable
+        }
         Code::Ok | Code::Internal | Code::Unimplemented | Code::DataLoss => ErrorCode::Internal,
     }
 }
@@ -91,11 +80,7 @@ mod tests {
             Unavailable,
             Internal,
         ] {
-            let error = ApiError {
-                code,
-                message: "why".to_owned(),
-                leader: Some("http://a:1".to_owned()),
-            };
+            let error = ApiError { code, message: "why".to_owned(), leader: Some("http://a:1".to_owned()) };
             assert_eq!(api_error(&status(error.clone())), error);
         }
     }

@@ -23,7 +23,7 @@ pub(crate) enum Message {
     /// Events that are applied together and answered when they are durable.
     Step { events: Vec<Event>, reply: oneshot::Sender<Vec<Reply>> },
     /// Events whose answers need not wait for a commit: they promise nothing (heartbeats, token checks).
-    Peek { event: Event, reply: oneshot::Sender<Reply> },
+    Peek { event: Box<Event>, reply: oneshot::Sender<Reply> },
     /// A read of the engine's memory.
     Query(Query),
 }
@@ -156,7 +156,7 @@ impl Core {
     pub(crate) async fn peek(&self, event: Event) -> Result<Reply, ApiError> {
         let leadership = self.leadership()?;
         let (reply, answer) = oneshot::channel();
-        let sent = leadership.messages.send(Message::Peek { event, reply }).await;
+        let sent = leadership.messages.send(Message::Peek { event: Box::new(event), reply }).await;
         if sent.is_err() {
             return Err(self.not_leader());
         }
@@ -192,6 +192,7 @@ pub(crate) fn store_error(error: StoreError) -> ApiError {
         StoreError::Unavailable(_) | StoreError::Full(_) => ApiError::unavailable(error.to_string()),
         StoreError::StaleTerm => ApiError::not_leader(None),
         StoreError::Conflict(message) => ApiError::new(ErrorCode::AlreadyExists, message),
+        StoreError::Config(message) => ApiError::unavailable(message),
         StoreError::Schema(_) => {
             ApiError::unavailable(format!("{error}; run `tradewind db check`, then `tradewind db migrate`"))
         }

@@ -31,10 +31,7 @@ pub(crate) async fn lead_or_stand_by(core: Arc<Core>, incarnation: Uuid, shutdow
     let mut away_since: Option<Instant> = None;
     while !shutdown.is_cancelled() {
         let asked = Instant::now();
-        let taken = core
-            .store
-            .acquire_lease(DEFAULT_SHARD, &core.settings.name, incarnation, &core.address, ttl)
-            .await;
+        let taken = core.store.acquire_lease(DEFAULT_SHARD, &core.settings.name, incarnation, &core.address, ttl).await;
         match taken {
             Ok(Some(info)) => {
                 away_since = None;
@@ -64,7 +61,7 @@ pub(crate) async fn lead_or_stand_by(core: Arc<Core>, incarnation: Uuid, shutdow
 
 /// Says at once that the store is away, then every ten seconds or so.
 fn report_away(error: &StoreError, away: Duration) {
-    if away < Duration::from_millis(1) || away.as_secs() % 10 == 0 {
+    if away < Duration::from_millis(1) || away.as_secs().is_multiple_of(10) {
         tracing::warn!(%error, away_secs = away.as_secs(), "cannot reach the store; nobody can lead until it answers");
     }
 }

@@ -5,9 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use tradewind_engine::{Event, check_spec};
 use tradewind_proto::{from_json, v1};
-use tradewind_types::{
-    ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, Timestamp, VersionHash,
-};
+use tradewind_types::{ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, Timestamp, VersionHash};
 
 use crate::core::{Core, store_error};
 
@@ -23,7 +21,7 @@ async fn known_dags(core: &Core) -> Result<Vec<KnownDag>, ApiError> {
     core.query(|engine, _| {
         engine
             .dags()
-            .map(|(row, _)| KnownDag {
+            .map(|row| KnownDag {
                 dag_id: row.dag_id.clone(),
                 version: row.version.clone(),
                 rel_path: row.source.rel_path.clone(),
@@ -92,7 +90,8 @@ pub(crate) async fn publish_file(
         });
     }
     if !file_is_broken && refused.is_empty() {
-        let gone = known.iter().filter(|old| old.rel_path == rel_path && !old.is_stale && !defined.contains(&old.dag_id));
+        let gone =
+            known.iter().filter(|old| old.rel_path == rel_path && !old.is_stale && !defined.contains(&old.dag_id));
         events.extend(gone.map(|old| Event::DagGone { dag_id: old.dag_id.clone() }));
     }
     if !events.is_empty() {
@@ -139,8 +138,7 @@ pub(crate) async fn complete_scan(core: &Arc<Core>, rel_paths: Vec<String>) -> R
 
 fn problems_of(spec: &DagSpec, rel_path: &str, known: &[KnownDag]) -> Vec<String> {
     let mut problems = check_spec(spec).err().unwrap_or_default();
-    if let Some(other) =
-        known.iter().find(|old| old.dag_id == spec.dag_id && !old.is_stale && old.rel_path != rel_path)
+    if let Some(other) = known.iter().find(|old| old.dag_id == spec.dag_id && !old.is_stale && old.rel_path != rel_path)
     {
         problems.push(format!(
             "the DAG id \"{}\" is defined in {} already; give one of them another id, or delete one",
@@ -152,8 +150,9 @@ fn problems_of(spec: &DagSpec, rel_path: &str, known: &[KnownDag]) -> Vec<String
 
 /// What will keep tasks from running, though the DAG is sound.
 async fn warnings_of(core: &Core, spec: &DagSpec) -> Result<Vec<String>, ApiError> {
-    let pools: HashSet<String> =
-        core.query(|engine, _| engine.pools().map(|pool| pool.name.to_string()).collect()).await?;
+    let pools: HashSet<String> = core
+        .query(|engine, _| engine.pool_usage().into_iter().map(|(pool, _)| pool.name.to_string()).collect())
+        .await?;
     let workers = core.leadership()?.workers;
     let mut warnings = Vec::new();
     let mut seen = HashSet::new();

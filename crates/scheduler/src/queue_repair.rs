@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tradewind_engine::Engine;
 use tradewind_ports::{Queue, QueueError};
-use tradewind_types::{Hint, QueueName};
+use tradewind_types::{Hint, QueueName, Timestamp};
 use uuid::Uuid;
 
 use crate::{core::Core, term::HintChange};
@@ -55,13 +56,26 @@ pub(crate) async fn repair_queue(core: Arc<Core>, over: CancellationToken) {
     }
 }
 
+/// The best hints of each queue, up to `window`, without those that were queued less than `min_age` ago.
+fn due_hints(engine: &Engine, window: usize, min_age: Duration, now: Timestamp) -> Vec<Hint> {
+    let old_enough = |hint: &Hint| {
+        let queued_at = engine.task_instance(hint.key.ti).and_then(|ti| ti.queued_at);
+        queued_at.is_none_or(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default() >= min_age)
+    };
+    let mut hints = Vec::new();
+    for status in engine.queue_status() {
+        hints.extend(engine.queued_hints(&status.queue).into_iter().take(window).filter(old_enough));
+    }
+    hints
+}
+
 /// One comparison. Answers how many hints were pushed.
 async fn sweep(core: &Core, generation: Uuid) -> Result<usize, QueueError> {
     let rebuilt = core.queue.generation().await? == Some(generation);
     let window = core.settings.queue_window;
     // A hint may be popped and its claim under way: younger ones are left alone, unless the queue is new.
     let min_age = if rebuilt { core.settings.repair_interval.max(Duration::from_millis(500)) } else { Duration::ZERO };
-    let Ok(hints) = core.query(move |engine, now| engine.queued_hints(window, min_age, now)).await else {
+    let Ok(hints) = core.query(move |engine, now| due_hints(engine, window, min_age, now)).await else {
         // The term has just ended.
         return Ok(0);
     };

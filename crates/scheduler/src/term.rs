@@ -142,7 +142,7 @@ impl TermLoop {
                 group.replies.push((reply, replies));
             }
             Message::Peek { event, reply } => {
-                let answer = self.engine.step(event, now, &mut group.effects);
+                let answer = self.engine.step(*event, now, &mut group.effects);
                 // The asker may have gone.
                 let _ = reply.send(answer);
             }
@@ -182,11 +182,11 @@ impl TermLoop {
         for action in dispatch {
             match action {
                 Dispatch::Push(hint) => {
-                    if !self.engine.is_queued(hint.key) {
+                    if !self.engine.is_queued(&hint) {
                         continue;
                     }
                     // Beyond the window hints wait in the store; the repair sweep tops the queue up, best first.
-                    if self.engine.queued_in(&hint.queue) <= self.core.settings.queue_window {
+                    if self.engine.queued_in(&hint.queue) <= self.core.settings.queue_window as u64 {
                         push.push(hint);
                     }
                 }

@@ -8,9 +8,7 @@ pub(crate) struct Vault(Fernet);
 
 impl Vault {
     pub(crate) fn new(keys: &[String]) -> Result<Self, ApiError> {
-        Fernet::new(keys)
-            .map(Self)
-            .map_err(|error| ApiError::invalid(format!("security.fernet_key: {error}")))
+        Fernet::new(keys).map(Self).map_err(|error| ApiError::invalid(format!("security.fernet_key: {error}")))
     }
 
     fn open(&self, what: &str, sealed: &str) -> Result<String, ApiError> {

@@ -84,8 +84,7 @@ impl v1::worker_service_server::WorkerService for WorkerApi {
                     key: request.key,
                     include_prior: request.include_prior_dates,
                 };
-                let listing =
-                    self.core.store.xcoms(&query, Page::first(LOOK_UP_LIMIT)).await.map_err(store_error)?;
+                let listing = self.core.store.xcoms(&query, Page::first(LOOK_UP_LIMIT)).await.map_err(store_error)?;
                 let xcoms = listing.rows.into_iter().map(|xcom| v1::XCom::new(xcom, &request.run_id)).collect();
                 Ok(v1::GetXComsResponse { xcoms })
             }
@@ -234,8 +233,7 @@ impl v1::worker_service_server::WorkerService for WorkerApi {
         let hash = request.into_inner().hash;
         answer(
             async {
-                let bundle =
-                    self.core.store.bundle(&hash.as_str().into()).await.map_err(store_error)?;
+                let bundle = self.core.store.bundle(&hash.as_str().into()).await.map_err(store_error)?;
                 let bundle = bundle.ok_or_else(|| ApiError::not_found(format!("no bundle has the hash {hash}")))?;
                 Ok(v1::Bundle::from(&bundle))
             }
@@ -381,18 +379,13 @@ impl WorkerApi {
                 },
             };
             wire.push(match error {
-                Some(error) => {
-                    v1::ReportResult { error: error.code.as_str().to_owned(), message: error.message }
-                }
+                Some(error) => v1::ReportResult { error: error.code.as_str().to_owned(), message: error.message },
                 None => v1::ReportResult::default(),
             });
         }
         let answers = match replies.next() {
             Some(Reply::Claims(answers)) => answers.into_iter().map(wire_answer).collect(),
-            _ => vec![
-                v1::ClaimAnswer { answer: Some(v1::claim_answer::Answer::Nothing(v1::Empty {})) };
-                offers
-            ],
+            _ => vec![v1::ClaimAnswer { answer: Some(v1::claim_answer::Answer::Nothing(v1::Empty {})) }; offers],
         };
         Ok(v1::ReportResponse { results: wire, answers })
     }
@@ -446,12 +439,8 @@ impl WorkerApi {
                 task_id: None,
                 states: states.clone(),
             };
-            let listing = self
-                .core
-                .store
-                .task_instances(&filter, Page::first(LOOK_UP_LIMIT))
-                .await
-                .map_err(store_error)?;
+            let listing =
+                self.core.store.task_instances(&filter, Page::first(LOOK_UP_LIMIT)).await.map_err(store_error)?;
             found.extend(listing.rows.iter().filter(|ti| wanted(ti)).map(v1::TaskInstance::from));
         }
         Ok(v1::FindTaskInstancesResponse { task_instances: found })
@@ -503,14 +492,8 @@ fn runs_answer(runs: Vec<tradewind_types::DagRun>) -> v1::FindRunsResponse {
 }
 
 /// Parses state names.
-pub(crate) fn parse_all<T: std::str::FromStr<Err = String>>(
-    field: &str,
-    names: &[String],
-) -> Result<Vec<T>, ApiError> {
-    names
-        .iter()
-        .map(|name| name.parse().map_err(|error| ApiError::invalid(format!("{field}: {error}"))))
-        .collect()
+pub(crate) fn parse_all<T: std::str::FromStr<Err = String>>(field: &str, names: &[String]) -> Result<Vec<T>, ApiError> {
+    names.iter().map(|name| name.parse().map_err(|error| ApiError::invalid(format!("{field}: {error}")))).collect()
 }
 
 fn claim_request(
@@ -520,10 +503,9 @@ fn claim_request(
     offers: Vec<v1::ClaimOffer>,
 ) -> Result<ClaimRequest, ApiError> {
     let worker = WorkerName::from(worker);
-    let queues = leadership
-        .workers
-        .queues(&worker, uuid("incarnation", incarnation)?)
-        .ok_or_else(|| ApiError::not_found(format!("the worker \"{worker}\" is not registered here; register first")))?;
+    let queues = leadership.workers.queues(&worker, uuid("incarnation", incarnation)?).ok_or_else(|| {
+        ApiError::not_found(format!("the worker \"{worker}\" is not registered here; register first"))
+    })?;
     let offers = offers
         .into_iter()
         .map(|offer| {

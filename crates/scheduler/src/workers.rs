@@ -92,8 +92,7 @@ impl Workers {
                 entry.heard = Instant::now();
                 entry.info.last_seen = now;
                 entry.info.running = running;
-                entry.info.status =
-                    if draining || entry.drain { WorkerStatus::Draining } else { WorkerStatus::Active };
+                entry.info.status = if draining || entry.drain { WorkerStatus::Draining } else { WorkerStatus::Active };
                 Heard::Known { drain: entry.drain }
             }
             None => Heard::Unknown,

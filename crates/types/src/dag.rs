@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleHash, DagId, NativeOperator, PoolName, QueueName, TaskId, Timestamp, Timetable,
-    TriggerRule, VersionHash, WeightRule,
+    BundleHash, DagId, NativeOperator, PoolName, QueueName, TaskId, Timestamp, Timetable, TriggerRule, VersionHash,
+    WeightRule,
 };
 
 /// The pool that every installation has; it cannot be deleted.
@@ -93,16 +93,12 @@ const fn sixteen() -> u32 {
 impl DagSpec {
     /// The position of a task in [`DagSpec::tasks`].
     pub fn task_index(&self, task_id: &str) -> Option<usize> {
-        self.tasks
-            .iter()
-            .position(|task| task.task_id.as_str() == task_id)
+        self.tasks.iter().position(|task| task.task_id.as_str() == task_id)
     }
 
     /// A task by id.
     pub fn task(&self, task_id: &str) -> Option<&TaskSpec> {
-        self.tasks
-            .iter()
-            .find(|task| task.task_id.as_str() == task_id)
+        self.tasks.iter().find(|task| task.task_id.as_str() == task_id)
     }
 }
 
@@ -327,12 +323,7 @@ pub struct RetrySpec {
 
 impl Default for RetrySpec {
     fn default() -> Self {
-        Self {
-            retries: 0,
-            delay: Duration::from_secs(300),
-            exponential_backoff: 0.0,
-            max_delay: None,
-        }
+        Self { retries: 0, delay: Duration::from_secs(300), exponential_backoff: 0.0, max_delay: None }
     }
 }
 

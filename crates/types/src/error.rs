@@ -76,11 +76,7 @@ impl fmt::Display for ApiError {
 impl ApiError {
     /// An error with a code and a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            leader: None,
-        }
+        Self { code, message: message.into(), leader: None }
     }
 
     /// [`ErrorCode::NotFound`].
@@ -119,10 +115,6 @@ impl ApiError {
             Some(address) => format!("this scheduler stands by; the leader is {address}"),
             None => "this scheduler stands by, and no leader is known yet".to_owned(),
         };
-        Self {
-            code: ErrorCode::NotLeader,
-            message,
-            leader,
-        }
+        Self { code: ErrorCode::NotLeader, message, leader }
     }
 }

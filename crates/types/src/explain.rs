@@ -158,32 +158,18 @@ pub enum BlockReason {
 impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DagPaused => {
-                f.write_str("the DAG is paused; unpause it with `tradewind dags unpause`")
-            }
+            Self::DagPaused => f.write_str("the DAG is paused; unpause it with `tradewind dags unpause`"),
             Self::RunQueued { running, limit } => {
-                write!(
-                    f,
-                    "the run is queued: {running} of max_active_runs {limit} are running"
-                )
+                write!(f, "the run is queued: {running} of max_active_runs {limit} are running")
             }
             Self::RunNotDue { run_after } => write!(f, "the run is not due before {run_after}"),
-            Self::RunFinished { state } => write!(
-                f,
-                "the run is over ({state}); clear the task to run it again"
-            ),
+            Self::RunFinished { state } => write!(f, "the run is over ({state}); clear the task to run it again"),
             Self::Upstream { rule, waiting_for } => {
                 write!(f, "trigger rule {rule} waits for ")?;
                 const SHOWN: usize = 5;
-                for (position, (task, map_index, state)) in
-                    waiting_for.iter().take(SHOWN).enumerate()
-                {
+                for (position, (task, map_index, state)) in waiting_for.iter().take(SHOWN).enumerate() {
                     let comma = if position > 0 { ", " } else { "" };
-                    let index = if *map_index >= 0 {
-                        format!("[{map_index}]")
-                    } else {
-                        String::new()
-                    };
+                    let index = if *map_index >= 0 { format!("[{map_index}]") } else { String::new() };
                     write!(f, "{comma}{task}{index} ({state})")?;
                 }
                 match waiting_for.len().saturating_sub(SHOWN) {
@@ -191,82 +177,35 @@ impl fmt::Display for BlockReason {
                     more => write!(f, " and {more} more"),
                 }
             }
-            Self::PreviousRun {
-                run_id,
-                task_id,
-                state,
-            } => {
-                write!(
-                    f,
-                    "depends on the past: {task_id} in the previous run {run_id} is {state}"
-                )
+            Self::PreviousRun { run_id, task_id, state } => {
+                write!(f, "depends on the past: {task_id} in the previous run {run_id} is {state}")
             }
             Self::PoolMissing { pool } => write!(
                 f,
                 "the pool \"{pool}\" does not exist; create it with `tradewind pools set {pool} SLOTS DESCRIPTION`"
             ),
             Self::PoolTooSmall { pool, needs, slots } => {
-                write!(
-                    f,
-                    "it needs {needs} slots, but the pool \"{pool}\" has {slots} in all; it can never run"
-                )
+                write!(f, "it needs {needs} slots, but the pool \"{pool}\" has {slots} in all; it can never run")
             }
-            Self::PoolFull {
-                pool,
-                needs,
-                open,
-                slots,
-                holders,
-            } => {
-                write!(
-                    f,
-                    "the pool \"{pool}\" has {open} of {slots} slots open, it needs {needs}"
-                )?;
-                if holders.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, "; held by {}", holders.join(", "))
-                }
+            Self::PoolFull { pool, needs, open, slots, holders } => {
+                write!(f, "the pool \"{pool}\" has {open} of {slots} slots open, it needs {needs}")?;
+                if holders.is_empty() { Ok(()) } else { write!(f, "; held by {}", holders.join(", ")) }
             }
             Self::MaxActiveTasks { active, limit } => {
-                write!(
-                    f,
-                    "{active} task instances of the run execute, max_active_tasks is {limit}"
-                )
+                write!(f, "{active} task instances of the run execute, max_active_tasks is {limit}")
             }
             Self::MaxActiveTisPerDag { active, limit } => {
-                write!(
-                    f,
-                    "{active} instances of the task execute over all runs, max_active_tis_per_dag is {limit}"
-                )
+                write!(f, "{active} instances of the task execute over all runs, max_active_tis_per_dag is {limit}")
             }
             Self::MaxActiveTisPerDagrun { active, limit } => {
-                write!(
-                    f,
-                    "{active} instances of the task execute in the run, max_active_tis_per_dagrun is {limit}"
-                )
+                write!(f, "{active} instances of the task execute in the run, max_active_tis_per_dagrun is {limit}")
             }
             Self::Parallelism { active, limit } => {
-                write!(
-                    f,
-                    "{active} task instances execute in all, scheduler.parallelism is {limit}"
-                )
+                write!(f, "{active} task instances execute in all, scheduler.parallelism is {limit}")
             }
-            Self::Priority { ahead } => write!(
-                f,
-                "{ahead} task instances with higher priority come first in its pool"
-            ),
-            Self::RetryAt {
-                at,
-                try_number,
-                max_tries,
-                error,
-            } => {
-                write!(
-                    f,
-                    "try {try_number} of {} failed; the next starts at {at}",
-                    max_tries.saturating_add(1)
-                )?;
+            Self::Priority { ahead } => write!(f, "{ahead} task instances with higher priority come first in its pool"),
+            Self::RetryAt { at, try_number, max_tries, error } => {
+                write!(f, "try {try_number} of {} failed; the next starts at {at}", max_tries.saturating_add(1))?;
                 match error {
                     Some(error) => write!(f, " ({error})"),
                     None => Ok(()),
@@ -277,17 +216,8 @@ impl fmt::Display for BlockReason {
                 f,
                 "no live worker serves the queue \"{queue}\"; start one with `tradewind worker --queues {queue}`"
             ),
-            Self::InQueue {
-                queue,
-                since,
-                depth,
-                workers,
-                free_slots,
-            } => {
-                write!(
-                    f,
-                    "it has waited in the queue \"{queue}\" since {since}; {workers} workers serve it with "
-                )?;
+            Self::InQueue { queue, since, depth, workers, free_slots } => {
+                write!(f, "it has waited in the queue \"{queue}\" since {since}; {workers} workers serve it with ")?;
                 write!(f, "{free_slots} free slots")?;
                 match depth {
                     Some(depth) => write!(f, ", {depth} hints are in the queue"),

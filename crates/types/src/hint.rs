@@ -28,10 +28,7 @@ impl FromStr for AttemptKey {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("\"{text}\" is not a queue hint (task-instance:attempt)");
         let (ti, attempt) = text.split_once(':').ok_or_else(bad)?;
-        Ok(Self {
-            ti: TiId(Uuid::parse_str(ti).map_err(|_| bad())?),
-            attempt: attempt.parse().map_err(|_| bad())?,
-        })
+        Ok(Self { ti: TiId(Uuid::parse_str(ti).map_err(|_| bad())?), attempt: attempt.parse().map_err(|_| bad())? })
     }
 }
 
@@ -54,10 +51,7 @@ pub const MILLIS_PER_PRIORITY: i64 = 86_400_000;
 /// doubles (`reliability.md` C).
 pub fn hint_score(queued_at: Timestamp, priority_weight: i64) -> i64 {
     const LIMIT: i64 = 1 << 53;
-    queued_at
-        .as_millisecond()
-        .saturating_sub(priority_weight.saturating_mul(MILLIS_PER_PRIORITY))
-        .clamp(-LIMIT, LIMIT)
+    queued_at.as_millisecond().saturating_sub(priority_weight.saturating_mul(MILLIS_PER_PRIORITY)).clamp(-LIMIT, LIMIT)
 }
 
 #[cfg(test)]
@@ -66,17 +60,9 @@ mod tests {
 
     #[test]
     fn a_key_prints_and_parses() {
-        let key = AttemptKey {
-            ti: TiId(Uuid::from_u128(7)),
-            attempt: 3,
-        };
+        let key = AttemptKey { ti: TiId(Uuid::from_u128(7)), attempt: 3 };
         assert_eq!(key.to_string().parse::<AttemptKey>(), Ok(key));
-        for bad in [
-            "",
-            "x:1",
-            "00000000-0000-0000-0000-000000000007",
-            "00000000-0000-0000-0000-000000000007:-1",
-        ] {
+        for bad in ["", "x:1", "00000000-0000-0000-0000-000000000007", "00000000-0000-0000-0000-000000000007:-1"] {
             assert!(bad.parse::<AttemptKey>().is_err(), "{bad}");
         }
     }

@@ -105,13 +105,11 @@ name_type!(
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The number of a DAG run in the whole installation; given out by the leader, rising, never reused.
@@ -197,18 +195,13 @@ pub fn check_key(what: &str, key: &str) -> Result<(), String> {
         return Err(format!("the {what} is empty"));
     }
     if key.chars().count() > 250 {
-        return Err(format!(
-            "the {what} \"{key}\" is longer than 250 characters"
-        ));
+        return Err(format!("the {what} \"{key}\" is longer than 250 characters"));
     }
-    match key
-        .chars()
-        .find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-    {
+    match key.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))) {
         None => Ok(()),
-        Some(bad) => Err(format!(
-            "the {what} \"{key}\" contains {bad:?}; use letters, digits, dashes, dots and underscores"
-        )),
+        Some(bad) => {
+            Err(format!("the {what} \"{key}\" contains {bad:?}; use letters, digits, dashes, dots and underscores"))
+        }
     }
 }
 
@@ -220,22 +213,17 @@ pub fn check_run_id(run_id: &str) -> Result<(), String> {
     if run_id.is_empty() || run_id.len() > 250 {
         return Err("a run id has 1 to 250 characters".to_owned());
     }
-    if let Some(bad) = run_id
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '~' | ':' | '+' | '-')))
+    if let Some(bad) =
+        run_id.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '~' | ':' | '+' | '-')))
     {
-        return Err(format!(
-            "the run id \"{run_id}\" contains {bad:?}; use letters, digits and _ . ~ : + -"
-        ));
+        return Err(format!("the run id \"{run_id}\" contains {bad:?}; use letters, digits and _ . ~ : + -"));
     }
     if run_id.contains("..") {
         return Err(format!("the run id \"{run_id}\" contains \"..\""));
     }
     for reserved in ["scheduled__", "backfill__", "asset_triggered__"] {
         if run_id.starts_with(reserved) {
-            return Err(format!(
-                "the run id \"{run_id}\" begins with the reserved prefix \"{reserved}\""
-            ));
+            return Err(format!("the run id \"{run_id}\" begins with the reserved prefix \"{reserved}\""));
         }
     }
     Ok(())
@@ -251,10 +239,7 @@ mod tests {
         let first = TiId::derive(RunNo(1), &task, UNMAPPED);
         assert_eq!(first, TiId::derive(RunNo(1), &task, UNMAPPED));
         assert_ne!(first, TiId::derive(RunNo(1), &task, 0));
-        assert_ne!(
-            first,
-            TiId::derive(RunNo(1), &TaskId::from("load"), UNMAPPED)
-        );
+        assert_ne!(first, TiId::derive(RunNo(1), &TaskId::from("load"), UNMAPPED));
         assert!(first < TiId::derive(RunNo(2), &task, UNMAPPED));
         assert!(TiId::derive(RunNo(255), &task, 7) < TiId::derive(RunNo(256), &task, 0));
     }

@@ -152,12 +152,7 @@ pub struct SensorOptions {
 
 impl Default for SensorOptions {
     fn default() -> Self {
-        Self {
-            poke_interval: 60.0,
-            timeout: 604_800.0,
-            soft_fail: false,
-            mode: SensorMode::Poke,
-        }
+        Self { poke_interval: 60.0, timeout: 604_800.0, soft_fail: false, mode: SensorMode::Poke }
     }
 }
 

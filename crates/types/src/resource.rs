@@ -54,9 +54,7 @@ pub struct Variable {
 
 impl std::fmt::Debug for Variable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Variable")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Variable").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AttemptKey, BundleHash, DagId, DagSource, LeaseToken, PoolName, QueueName, RunId, RunNo,
-    RunState, RunType, TaskId, TaskState, TiId, Timestamp, VersionHash, WorkerName,
+    AttemptKey, BundleHash, DagId, DagSource, LeaseToken, PoolName, QueueName, RunId, RunNo, RunState, RunType, TaskId,
+    TaskState, TiId, Timestamp, VersionHash, WorkerName,
 };
 
 /// A DAG as the installation knows it; its content is in its versions.
@@ -25,6 +25,9 @@ pub struct DagRow {
     pub source: DagSource,
     /// When it was last parsed.
     pub parsed_at: Timestamp,
+    /// How many of its latest runs failed in a row, for `max_consecutive_failed_dag_runs`.
+    #[serde(default)]
+    pub failed_runs: u32,
 }
 
 /// A DAG run.
@@ -120,15 +123,16 @@ pub struct TaskInstance {
     pub token: Option<LeaseToken>,
     /// Why it is in its state, in words (the last error, the lost worker, the upstream that failed).
     pub note: Option<String>,
+    /// The tasks that its last success decided to skip (a branch or short circuit), with map index: kept so that one of
+    /// them that is cleared alone is skipped again (Airflow's `skipmixin_key`). Empty for most; stores keep it as JSON.
+    #[serde(default)]
+    pub skips: Vec<(TaskId, i32)>,
 }
 
 impl TaskInstance {
     /// The key of its current attempt.
     pub fn key(&self) -> AttemptKey {
-        AttemptKey {
-            ti: self.id,
-            attempt: self.attempt,
-        }
+        AttemptKey { ti: self.id, attempt: self.attempt }
     }
 }
 
@@ -225,10 +229,7 @@ impl Bundle {
     pub fn new(mut files: Vec<BundleFile>) -> Self {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let manifest = serde_json::to_vec(&files).unwrap_or_default();
-        Self {
-            hash: BundleHash::from(crate::sha256_hex(&manifest)),
-            files,
-        }
+        Self { hash: BundleHash::from(crate::sha256_hex(&manifest)), files }
     }
 
     /// Whether the hash fits the files and every path stays inside the bundle.
@@ -236,12 +237,9 @@ impl Bundle {
         let inside = |path: &str| {
             !path.is_empty()
                 && !path.contains(['\\', '\0'])
-                && path
-                    .split('/')
-                    .all(|part| !part.is_empty() && part != "." && part != "..")
+                && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
         };
-        self.files.iter().all(|file| inside(&file.path))
-            && Self::new(self.files.clone()).hash == self.hash
+        self.files.iter().all(|file| inside(&file.path)) && Self::new(self.files.clone()).hash == self.hash
     }
 }
 

@@ -21,10 +21,7 @@ fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
 impl Delta {
     /// A fixed number of seconds.
     pub const fn seconds(seconds: i64) -> Self {
-        Self {
-            months: 0,
-            micros: seconds * 1_000_000,
-        }
+        Self { months: 0, micros: seconds * 1_000_000 }
     }
 }
 
@@ -111,9 +108,6 @@ pub enum Timetable {
 impl Timetable {
     /// Whether the schedule creates runs in a rhythm (Airflow's `timetable.periodic`).
     pub const fn is_periodic(&self) -> bool {
-        !matches!(
-            self,
-            Self::None | Self::Once | Self::Continuous | Self::Other { .. }
-        )
+        !matches!(self, Self::None | Self::Once | Self::Continuous | Self::Other { .. })
     }
 }

@@ -79,10 +79,7 @@ text_enum!(
 impl TaskState {
     /// Whether the task instance is over (Airflow's `State.finished`).
     pub const fn is_finished(self) -> bool {
-        matches!(
-            self,
-            Self::Success | Self::Failed | Self::Skipped | Self::UpstreamFailed | Self::Removed
-        )
+        matches!(self, Self::Success | Self::Failed | Self::Skipped | Self::UpstreamFailed | Self::Removed)
     }
 
     /// Whether a worker may hold it: queued, running or being restarted.
@@ -187,20 +184,11 @@ mod tests {
         for rule in TriggerRule::ALL {
             assert_eq!(rule.as_str().parse::<TriggerRule>().as_ref(), Ok(rule));
         }
-        assert!(
-            "one_sucess"
-                .parse::<TriggerRule>()
-                .unwrap_err()
-                .contains("one_success")
-        );
+        assert!("one_sucess".parse::<TriggerRule>().unwrap_err().contains("one_success"));
     }
 
     #[test]
     fn finished_and_executing_states_are_disjoint() {
-        assert!(
-            TaskState::ALL
-                .iter()
-                .all(|state| !(state.is_finished() && state.is_executing()))
-        );
+        assert!(TaskState::ALL.iter().all(|state| !(state.is_finished() && state.is_executing())));
     }
 }

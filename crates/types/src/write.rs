@@ -3,10 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AuditEvent, DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, TaskInstance, TaskTry,
-    TiId, XCom,
-};
+use crate::{AuditEvent, DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, TaskInstance, TaskTry, TiId, XCom};
 
 /// A row with whether the store has it already.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,10 +58,7 @@ impl WriteSet {
         match entry {
             indexmap::map::Entry::Occupied(mut entry) => entry.get_mut().row = run.clone(),
             indexmap::map::Entry::Vacant(entry) => {
-                entry.insert(Changed {
-                    row: run.clone(),
-                    is_new,
-                });
+                entry.insert(Changed { row: run.clone(), is_new });
             }
         }
     }
@@ -74,10 +68,7 @@ impl WriteSet {
         match self.task_instances.entry(ti.id) {
             indexmap::map::Entry::Occupied(mut entry) => entry.get_mut().row = ti.clone(),
             indexmap::map::Entry::Vacant(entry) => {
-                entry.insert(Changed {
-                    row: ti.clone(),
-                    is_new,
-                });
+                entry.insert(Changed { row: ti.clone(), is_new });
             }
         }
     }
@@ -94,8 +85,7 @@ impl WriteSet {
         }
         self.tries.extend(later.tries);
         // XComs cleared by the later set and written by this one must not survive the merge.
-        self.xcoms
-            .retain(|xcom| !later.xcoms_cleared.contains(&xcom.ti));
+        self.xcoms.retain(|xcom| !later.xcoms_cleared.contains(&xcom.ti));
         self.xcoms_cleared.extend(later.xcoms_cleared);
         self.xcoms.extend(later.xcoms);
         self.pools.extend(later.pools);

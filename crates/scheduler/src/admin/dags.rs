@@ -36,16 +36,20 @@ fn wire_dag(row: &DagRow, version: &DagVersion) -> v1::Dag {
     }
 }
 
-pub(crate) async fn list_dags(core: &Arc<Core>, request: v1::ListDagsRequest) -> Result<v1::ListDagsResponse, ApiError> {
-    let filter =
-        DagFilter { pattern: request.pattern, include_stale: request.include_stale, paused: request.paused };
+pub(crate) async fn list_dags(
+    core: &Arc<Core>,
+    request: v1::ListDagsRequest,
+) -> Result<v1::ListDagsResponse, ApiError> {
+    let filter = DagFilter { pattern: request.pattern, include_stale: request.include_stale, paused: request.paused };
     let listing = core.store.dags(&filter, page(request.page)).await.map_err(store_error)?;
     let mut dags: Vec<v1::Dag> = listing.rows.iter().map(|(row, version)| wire_dag(row, version)).collect();
     // Only the leader knows what is due next; a standby leaves it out.
     let ids: Vec<String> = dags.iter().map(|dag| dag.dag_id.clone()).collect();
     let next = core
-        .query(move |engine, now| {
-            let first = |dag_id: &String| engine.next_runs(dag_id, 1, now).ok()?.first().map(|run| micros(run.run_after));
+        .query(move |engine, _| {
+            let first = |dag_id: &String| {
+                engine.next_runs(&dag_id.as_str().into(), 1).ok()?.first().map(|run| micros(run.run_after))
+            };
             ids.iter().map(first).collect::<Vec<_>>()
         })
         .await;
@@ -74,25 +78,25 @@ pub(crate) async fn known_dag(core: &Core, dag_id: &str) -> Result<(DagRow, Arc<
 }
 
 pub(crate) async fn set_dag_paused(core: &Arc<Core>, request: v1::SetDagPausedRequest) -> Result<v1::Dag, ApiError> {
-    let event = Event::SetPaused {
-        dag_id: request.dag_id.as_str().into(),
-        paused: request.paused,
-        by: ADMIN.to_owned(),
-    };
+    let event =
+        Event::SetPaused { dag_id: request.dag_id.as_str().into(), paused: request.paused, by: ADMIN.to_owned() };
     core.step_one(event).await?;
     let (row, version) = known_dag(core, &request.dag_id).await?;
     Ok(wire_dag(&row, &version))
 }
 
-pub(crate) async fn next_runs(core: &Arc<Core>, request: v1::NextRunsRequest) -> Result<v1::NextRunsResponse, ApiError> {
+pub(crate) async fn next_runs(
+    core: &Arc<Core>,
+    request: v1::NextRunsRequest,
+) -> Result<v1::NextRunsResponse, ApiError> {
     let count = usize::try_from(request.count.clamp(1, 1_000)).unwrap_or(1);
-    let runs = core.query(move |engine, now| engine.next_runs(&request.dag_id, count, now)).await??;
+    let runs = core.query(move |engine, _| engine.next_runs(&request.dag_id.into(), count)).await??;
     let runs = runs
         .into_iter()
         .map(|run| v1::NextRun {
-            logical_date: run.logical_date.map(micros),
-            data_interval_start: run.data_interval_start.map(micros),
-            data_interval_end: run.data_interval_end.map(micros),
+            logical_date: Some(micros(run.logical_date)),
+            data_interval_start: Some(micros(run.interval_start)),
+            data_interval_end: Some(micros(run.interval_end)),
             run_after: micros(run.run_after),
         })
         .collect();

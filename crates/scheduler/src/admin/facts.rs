@@ -6,7 +6,7 @@ use std::{
 };
 
 use tradewind_proto::{micros, v1};
-use tradewind_types::{ApiError, QueueName};
+use tradewind_types::{ApiError, QueueName, TaskState};
 
 use super::{audit, page};
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) async fn get_status(core: &Arc<Core>, _: v1::Empty) -> Result<v1::Sta
     let mut counts = None;
     if let Some(leadership) = &leadership {
         let engine = core.query(|engine, _| engine.counts()).await?;
+        let in_state =
+            |wanted| engine.task_instances.iter().find(|(state, _)| *state == wanted).map_or(0, |(_, count)| *count);
         let stats = &leadership.stats;
         let commits = stats.commits.load(Ordering::Relaxed);
         let workers = leadership.workers.list();
@@ -38,15 +40,14 @@ pub(crate) async fn get_status(core: &Arc<Core>, _: v1::Empty) -> Result<v1::Sta
             problems.push("no worker is registered; start one with `tradewind worker`".to_owned());
         }
         #[expect(clippy::cast_precision_loss, reason = "a mean for display")]
-        let commit_ms =
-            stats.commit_micros.load(Ordering::Relaxed) as f64 / 1_000.0 / commits.max(1) as f64;
+        let commit_ms = stats.commit_micros.load(Ordering::Relaxed) as f64 / 1_000.0 / commits.max(1) as f64;
         counts = Some(v1::LeaderCounts {
             dags: engine.dags,
-            active_runs: engine.active_runs,
-            task_instances: engine.task_instances,
-            scheduled: engine.scheduled,
-            queued: engine.queued,
-            running: engine.running,
+            active_runs: engine.runs_queued + engine.runs_running,
+            task_instances: engine.task_instances.iter().map(|(_, count)| count).sum(),
+            scheduled: in_state(TaskState::Scheduled),
+            queued: in_state(TaskState::Queued),
+            running: in_state(TaskState::Running),
             workers: workers.len() as u64,
             commits,
             commit_ms,
@@ -88,10 +89,9 @@ pub(crate) async fn list_queues(core: &Arc<Core>, _: v1::Empty) -> Result<v1::Li
     }
     for worker in leadership.workers.list() {
         for queue in worker.queues {
-            queues.entry(queue.clone()).or_insert_with(|| v1::QueueStatus {
-                queue: queue.to_string(),
-                ..v1::QueueStatus::default()
-            });
+            queues
+                .entry(queue.clone())
+                .or_insert_with(|| v1::QueueStatus { queue: queue.to_string(), ..v1::QueueStatus::default() });
         }
     }
     let names: Vec<QueueName> = queues.keys().cloned().collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tradewind_engine::Event;
 use tradewind_proto::v1;
-use tradewind_types::{ApiError, Connection, ErrorCode, Pool, PoolName, check_key};
+use tradewind_types::{ApiError, Connection, ErrorCode, Pool, check_key};
 
 use super::{audit, page};
 use crate::core::{Core, store_error};
@@ -20,12 +20,11 @@ fn wire_pool(pool: &Pool) -> v1::Pool {
 }
 
 pub(crate) async fn list_pools(core: &Arc<Core>, _: v1::Empty) -> Result<v1::ListPoolsResponse, ApiError> {
-    let mut pools: Vec<v1::Pool> =
-        core.store.pools().await.map_err(store_error)?.iter().map(wire_pool).collect();
+    let mut pools: Vec<v1::Pool> = core.store.pools().await.map_err(store_error)?.iter().map(wire_pool).collect();
     // A standby does not know how full they are and leaves it out.
     if let Ok(usage) = core.query(|engine, _| engine.pool_usage()).await {
         for pool in &mut pools {
-            pool.usage = usage.get(&PoolName::from(pool.name.as_str())).map(|usage| v1::PoolUsage {
+            pool.usage = usage.iter().find(|(row, _)| row.name.as_str() == pool.name).map(|(_, usage)| v1::PoolUsage {
                 running: usage.running,
                 queued: usage.queued,
                 scheduled: usage.scheduled,
@@ -40,7 +39,10 @@ pub(crate) async fn list_pools(core: &Arc<Core>, _: v1::Empty) -> Result<v1::Lis
 pub(crate) async fn set_pool(core: &Arc<Core>, request: v1::Pool) -> Result<v1::Pool, ApiError> {
     check_key("pool name", &request.name).map_err(ApiError::invalid)?;
     if request.slots < -1 {
-        return Err(ApiError::invalid(format!("slots: {} is neither a number of slots nor -1 (no limit)", request.slots)));
+        return Err(ApiError::invalid(format!(
+            "slots: {} is neither a number of slots nor -1 (no limit)",
+            request.slots
+        )));
     }
     let pool = Pool {
         name: request.name.into(),
@@ -73,8 +75,7 @@ pub(crate) async fn list_variables(
 
 pub(crate) async fn get_variable(core: &Arc<Core>, request: v1::NameRequest) -> Result<v1::Variable, ApiError> {
     let found = core.store.variable(&request.name).await.map_err(store_error)?;
-    let variable =
-        found.ok_or_else(|| ApiError::not_found(format!("no variable has the key \"{}\"", request.name)))?;
+    let variable = found.ok_or_else(|| ApiError::not_found(format!("no variable has the key \"{}\"", request.name)))?;
     core.vault.open_variable(variable).map(Into::into)
 }
 
@@ -108,9 +109,7 @@ pub(crate) async fn list_connections(
     let connections = listing
         .rows
         .into_iter()
-        .map(|row| {
-            v1::Connection::from(Connection { password: mask(row.password), extra: mask(row.extra), ..row })
-        })
+        .map(|row| v1::Connection::from(Connection { password: mask(row.password), extra: mask(row.extra), ..row }))
         .collect();
     Ok(v1::ListConnectionsResponse { connections, total: listing.total })
 }
@@ -121,10 +120,7 @@ pub(crate) async fn get_connection(core: &Arc<Core>, request: v1::NameRequest) -
     core.vault.open_connection(row).map(Into::into)
 }
 
-pub(crate) async fn set_connection(
-    core: &Arc<Core>,
-    request: v1::SetConnectionRequest,
-) -> Result<v1::Empty, ApiError> {
+pub(crate) async fn set_connection(core: &Arc<Core>, request: v1::SetConnectionRequest) -> Result<v1::Empty, ApiError> {
     core.leadership()?;
     let connection: Connection =
         request.connection.ok_or_else(|| ApiError::invalid("connection: missing"))?.try_into()?;

@@ -53,7 +53,10 @@ pub(crate) async fn trigger_run(core: &Arc<Core>, request: v1::TriggerRunRequest
     }
 }
 
-pub(crate) async fn list_runs(core: &Arc<Core>, request: v1::ListRunsRequest) -> Result<v1::ListRunsResponse, ApiError> {
+pub(crate) async fn list_runs(
+    core: &Arc<Core>,
+    request: v1::ListRunsRequest,
+) -> Result<v1::ListRunsResponse, ApiError> {
     if let Some(dag_id) = &request.dag_id {
         known_dag(core, dag_id).await?;
     }
@@ -83,10 +86,10 @@ pub(crate) async fn find_run(core: &Core, dag_id: &str, run_id: &str) -> Result<
     if let Some(run) = core.store.run(dag_id, run_id).await.map_err(store_error)? {
         return Ok(run);
     }
-    if let Ok(date) = run_id.parse::<Timestamp>() {
-        if let Some(run) = core.store.run_by_logical_date(dag_id, date).await.map_err(store_error)? {
-            return Ok(run);
-        }
+    if let Ok(date) = run_id.parse::<Timestamp>()
+        && let Some(run) = core.store.run_by_logical_date(dag_id, date).await.map_err(store_error)?
+    {
+        return Ok(run);
     }
     known_dag(core, dag_id).await?;
     Err(ApiError::not_found(format!(
@@ -96,7 +99,7 @@ pub(crate) async fn find_run(core: &Core, dag_id: &str, run_id: &str) -> Result<
 
 pub(crate) async fn get_run(core: &Arc<Core>, request: v1::GetRunRequest) -> Result<v1::GetRunResponse, ApiError> {
     let run = find_run(core, &request.dag_id, &request.run_id).await?;
-    run_with_tasks(core, &run.dag_id, &run.run_id).await
+    run_with_tasks(core, run.dag_id.as_str(), run.run_id.as_str()).await
 }
 
 async fn run_with_tasks(core: &Core, dag_id: &str, run_id: &str) -> Result<v1::GetRunResponse, ApiError> {
@@ -105,11 +108,8 @@ async fn run_with_tasks(core: &Core, dag_id: &str, run_id: &str) -> Result<v1::G
     let run = core.store.run(dag_id, run_id).await.map_err(store_error)?;
     let run = run.ok_or_else(|| ApiError::not_found(format!("the run \"{run_id}\" of \"{dag_id}\" is gone")))?;
     let finished = run.state.is_finished();
-    let instances = if finished {
-        core.store.run_task_instances(dag_id, run_id).await.map_err(store_error)?
-    } else {
-        instances
-    };
+    let instances =
+        if finished { core.store.run_task_instances(dag_id, run_id).await.map_err(store_error)? } else { instances };
     Ok(v1::GetRunResponse {
         run: Some(v1::DagRun::from(&run)),
         task_instances: instances.iter().map(Into::into).collect(),
@@ -128,7 +128,7 @@ pub(crate) async fn watch_run(
         let mut last: Option<v1::GetRunResponse> = None;
         loop {
             changes.mark_unchanged();
-            let now = match run_with_tasks(&core, &run.dag_id, &run.run_id).await {
+            let now = match run_with_tasks(&core, run.dag_id.as_str(), run.run_id.as_str()).await {
                 Ok(now) => now,
                 Err(error) => {
                     // The watcher may have gone.
@@ -163,8 +163,7 @@ pub(crate) async fn mark_run(core: &Arc<Core>, request: v1::MarkRunRequest) -> R
     let state = request.state.parse().map_err(|error| ApiError::invalid(format!("state: {error}")))?;
     let run = find_run(core, &request.dag_id, &request.run_id).await?;
     ensure_loaded(core, &run).await?;
-    let event =
-        Event::MarkRun { dag_id: run.dag_id.clone(), run_id: run.run_id.clone(), state, by: ADMIN.to_owned() };
+    let event = Event::MarkRun { dag_id: run.dag_id.clone(), run_id: run.run_id.clone(), state, by: ADMIN.to_owned() };
     match core.step_one(event).await? {
         Reply::Run(run) => Ok(v1::DagRun::from(&*run)),
         other => Err(unexpected(&other)),
@@ -177,11 +176,12 @@ pub(crate) async fn ensure_loaded(core: &Core, run: &DagRun) -> Result<(), ApiEr
     if core.query(move |engine, _| engine.run(&dag_id, &run_id).is_some()).await? {
         return Ok(());
     }
-    let version = core.store.dag_version(&run.dag_id, &run.version).await.map_err(store_error)?;
+    let version = core.store.dag_version(run.dag_id.as_str(), &run.version).await.map_err(store_error)?;
     let version = version.ok_or_else(|| {
         ApiError::internal(format!("the version {} of \"{}\" is not in the store", run.version, run.dag_id))
     })?;
-    let task_instances = core.store.run_task_instances(&run.dag_id, &run.run_id).await.map_err(store_error)?;
+    let task_instances =
+        core.store.run_task_instances(run.dag_id.as_str(), run.run_id.as_str()).await.map_err(store_error)?;
     core.step_one(Event::LoadRun { run: run.clone(), task_instances, version }).await?;
     Ok(())
 }

@@ -49,10 +49,9 @@ pub(crate) async fn list_task_instances(
 /// `not_found`, naming what is missing.
 async fn find_instance(core: &Core, task: &v1::TaskInstanceRef) -> Result<TaskInstance, ApiError> {
     let run = find_run(core, &task.dag_id, &task.run_id).await?;
-    let rows = core.store.run_task_instances(&run.dag_id, &run.run_id).await.map_err(store_error)?;
-    rows.into_iter()
-        .find(|row| row.task_id.as_str() == task.task_id && row.map_index == task.map_index)
-        .ok_or_else(|| {
+    let rows = core.store.run_task_instances(run.dag_id.as_str(), run.run_id.as_str()).await.map_err(store_error)?;
+    rows.into_iter().find(|row| row.task_id.as_str() == task.task_id && row.map_index == task.map_index).ok_or_else(
+        || {
             ApiError::not_found(format!(
                 "the run \"{}\" of \"{}\" has no task \"{}\"{}; see `tradewind tasks list {}`",
                 run.run_id,
@@ -61,7 +60,8 @@ async fn find_instance(core: &Core, task: &v1::TaskInstanceRef) -> Result<TaskIn
                 if task.map_index >= 0 { format!(" with map index {}", task.map_index) } else { String::new() },
                 run.dag_id
             ))
-        })
+        },
+    )
 }
 
 pub(crate) async fn list_tries(core: &Arc<Core>, task: v1::TaskInstanceRef) -> Result<v1::ListTriesResponse, ApiError> {
@@ -70,7 +70,10 @@ pub(crate) async fn list_tries(core: &Arc<Core>, task: v1::TaskInstanceRef) -> R
     Ok(v1::ListTriesResponse { tries: tries.into_iter().map(Into::into).collect() })
 }
 
-pub(crate) async fn get_rendered(core: &Arc<Core>, task: v1::TaskInstanceRef) -> Result<v1::RenderedResponse, ApiError> {
+pub(crate) async fn get_rendered(
+    core: &Arc<Core>,
+    task: v1::TaskInstanceRef,
+) -> Result<v1::RenderedResponse, ApiError> {
     let ti = find_instance(core, &task).await?;
     let fields = core.store.rendered(ti.id).await.map_err(store_error)?;
     Ok(v1::RenderedResponse { fields_json: fields.map(|fields| fields.to_string()) })

@@ -1,0 +1,5 @@
+//! Loading and validating, with real files.
+
+mod documents;
+mod loading;
+mod validation;

@@ -1,0 +1,318 @@
+//! What the engine remembers: DAGs, runs, task instances, pools and queues, and the small indices between them. Data
+//! only; the rules that change it are in the other modules.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::{Index, IndexMut},
+    sync::Arc,
+};
+
+use smallvec::SmallVec;
+use tradewind_types::{
+    AttemptKey, DagRow, DagRun, LeaseToken, Pool, PoolName, QueueName, RunId, TaskId, TaskInstance, Timestamp,
+};
+
+use crate::{graph::Graph, rules::UpstreamCounts, timetable::DagRunInfo};
+
+/// Names a task instance in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct At {
+    pub(crate) run: u32,
+    pub(crate) ti: u32,
+}
+
+/// The order of admission: priority first, then logical date, map index, then age of the run and position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// Priority with its sign turned, so that the smallest rank comes first.
+    pub(crate) priority: i64,
+    /// Logical date in microseconds; null comes last.
+    pub(crate) date: i64,
+    pub(crate) map_index: i32,
+    pub(crate) run_no: u64,
+    pub(crate) at: At,
+}
+
+/// A task instance and what the engine counts for it.
+#[derive(Debug)]
+pub(crate) struct Ti {
+    pub(crate) row: TaskInstance,
+    pub(crate) task: u32,
+    pub(crate) up: UpstreamCounts,
+    /// For a teardown: instances in its scope that are over.
+    pub(crate) scope_done: u32,
+    /// When its lease runs out, while it runs.
+    pub(crate) lease_until: Timestamp,
+    /// The attempt that ended before this one and its token: a repeat of its last report is answered, not refused.
+    pub(crate) ended: Option<(u32, LeaseToken)>,
+    /// Its worker has named it in a heartbeat.
+    pub(crate) acked: bool,
+    /// It changed in this step.
+    pub(crate) dirty: bool,
+    /// The store has its row.
+    pub(crate) stored: bool,
+}
+
+/// Ready instances of one run that are admitted under the same conditions; only the first is shown to the pool.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) pool: u32,
+    pub(crate) need: u32,
+    pub(crate) task: Option<u32>,
+    pub(crate) ready: BTreeSet<Rank>,
+    /// What the pool sees.
+    pub(crate) shown: Option<Rank>,
+    /// Set aside until the task's limit over all runs has room.
+    pub(crate) parked: Option<Rank>,
+}
+
+/// A run with its instances.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) row: Arc<DagRun>,
+    pub(crate) dag: u32,
+    pub(crate) graph: Arc<Graph>,
+    /// One instance a task, in task order, for now; mapped instances will follow behind them.
+    pub(crate) tis: Vec<Ti>,
+    pub(crate) queues: SmallVec<[u32; 2]>,
+    pub(crate) groups: SmallVec<[Group; 1]>,
+    /// Instances that are not over.
+    pub(crate) unfinished: u32,
+    /// Instances that will move by themselves: scheduled, with a worker, or waiting for a time.
+    pub(crate) live: u32,
+    /// Instances that hold a slot.
+    pub(crate) active: u32,
+    /// The same a task, where tasks have limits (else empty).
+    pub(crate) active_of: Vec<u32>,
+    /// Some instance has decided to skip others.
+    pub(crate) skips: bool,
+    pub(crate) dirty: bool,
+    pub(crate) stored: bool,
+    /// It is on the list of runs to look at.
+    pub(crate) check: bool,
+}
+
+impl Run {
+    /// The instances of a task.
+    pub(crate) fn instances(&self, task: u32) -> impl Iterator<Item = u32> + use<> {
+        std::iter::once(task)
+    }
+
+    pub(crate) fn ti(&self, ti: u32) -> &Ti {
+        &self.tis[ti as usize]
+    }
+
+    pub(crate) fn ti_mut(&mut self, ti: u32) -> &mut Ti {
+        &mut self.tis[ti as usize]
+    }
+
+    pub(crate) fn rank(&self, at: At) -> Rank {
+        let row = &self.ti(at.ti).row;
+        Rank {
+            priority: row.priority_weight.saturating_neg(),
+            date: self.row.logical_date.map_or(i64::MAX, Timestamp::as_microsecond),
+            map_index: row.map_index,
+            run_no: self.row.run_no.0,
+            at,
+        }
+    }
+
+    /// When it may start: never before its logical date.
+    pub(crate) fn starts_at(&self) -> Timestamp {
+        let row = &self.row;
+        row.logical_date.map_or(row.run_after, |date| date.max(row.run_after))
+    }
+}
+
+/// Runs by position; a position is used again once its run is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Slab {
+    entries: Vec<Option<Box<Run>>>,
+    free: Vec<u32>,
+}
+
+impl Slab {
+    pub(crate) fn insert(&mut self, run: Run) -> u32 {
+        let run = Some(Box::new(run));
+        if let Some(position) = self.free.pop() {
+            self.entries[position as usize] = run;
+            position
+        } else {
+            self.entries.push(run);
+            crate::graph::index(self.entries.len() - 1)
+        }
+    }
+
+    pub(crate) fn remove(&mut self, position: u32) -> Option<Box<Run>> {
+        let run = self.entries.get_mut(position as usize)?.take();
+        if run.is_some() {
+            self.free.push(position);
+        }
+        run
+    }
+
+    pub(crate) fn get(&self, position: u32) -> Option<&Run> {
+        self.entries.get(position as usize)?.as_deref()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(position, run)| Some((crate::graph::index(position), run.as_deref()?)))
+    }
+
+    /// The next position that `insert` will use.
+    pub(crate) fn next_position(&self) -> u32 {
+        self.free.last().copied().unwrap_or_else(|| crate::graph::index(self.entries.len()))
+    }
+}
+
+impl Index<u32> for Slab {
+    type Output = Run;
+
+    fn index(&self, position: u32) -> &Run {
+        self.get(position).expect("a position is dropped from every index before its run is")
+    }
+}
+
+impl IndexMut<u32> for Slab {
+    fn index_mut(&mut self, position: u32) -> &mut Run {
+        self.entries
+            .get_mut(position as usize)
+            .and_then(Option::as_deref_mut)
+            .expect("a position is dropped from every index before its run is")
+    }
+}
+
+/// The data interval of a DAG's last scheduled run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastRun {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+}
+
+/// A limit over all runs of a DAG on one task.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    pub(crate) active: u32,
+    /// Groups that wait for room, by pool and slots.
+    pub(crate) parked: BTreeMap<(u32, u32), BTreeSet<Rank>>,
+}
+
+/// A DAG.
+#[derive(Debug)]
+pub(crate) struct Dag {
+    pub(crate) row: DagRow,
+    pub(crate) graph: Arc<Graph>,
+    /// The highest version number seen.
+    pub(crate) highest: u32,
+    pub(crate) run_ids: HashMap<RunId, u32>,
+    /// Logical dates that are taken; the run where it is in memory.
+    pub(crate) dates: BTreeMap<Timestamp, Option<u32>>,
+    /// Queued runs, by when they may start.
+    pub(crate) queued: BTreeSet<(Timestamp, u64, u32)>,
+    pub(crate) running: u32,
+    /// Queued and running runs that are no backfill: what `max_active_runs` holds back new ones for.
+    pub(crate) active: u32,
+    pub(crate) last: Option<LastRun>,
+    /// The next scheduled run; the outer `None` asks for it to be worked out.
+    pub(crate) next: Option<Option<DagRunInfo>>,
+    /// The timer that is set for it.
+    pub(crate) timer: Option<Timestamp>,
+    pub(crate) limiters: HashMap<TaskId, Limiter>,
+    pub(crate) dirty: bool,
+    /// It is on the list of DAGs to look at.
+    pub(crate) check: bool,
+}
+
+/// A pool, whether it exists or some task only names it.
+#[derive(Debug)]
+pub(crate) struct PoolState {
+    pub(crate) name: PoolName,
+    pub(crate) config: Option<Pool>,
+    pub(crate) running: u64,
+    pub(crate) queued: u64,
+    pub(crate) scheduled: u64,
+    pub(crate) deferred: u64,
+    /// First ready instances of groups, by the slots that they need.
+    pub(crate) ready: BTreeMap<u32, BTreeSet<Rank>>,
+    /// What the engine's list of pool heads holds for it.
+    pub(crate) head: Option<Rank>,
+}
+
+impl PoolState {
+    pub(crate) const fn new(name: PoolName) -> Self {
+        Self {
+            name,
+            config: None,
+            running: 0,
+            queued: 0,
+            scheduled: 0,
+            deferred: 0,
+            ready: BTreeMap::new(),
+            head: None,
+        }
+    }
+
+    /// Open slots; negative when the pool was shrunk below its use; `i64::MAX` without limit; 0 when it does not exist.
+    pub(crate) fn open(&self) -> i64 {
+        let Some(pool) = &self.config else { return 0 };
+        if pool.slots < 0 {
+            return i64::MAX;
+        }
+        let deferred = if pool.include_deferred { self.deferred } else { 0 };
+        let used = self.running + self.queued + deferred;
+        pool.slots.saturating_sub(i64::try_from(used).unwrap_or(i64::MAX))
+    }
+}
+
+/// A queue: its queued instances in hint order.
+#[derive(Debug)]
+pub(crate) struct QueueState {
+    pub(crate) name: QueueName,
+    pub(crate) hints: BTreeSet<(i64, AttemptKey)>,
+    /// The same in order of arrival; entries that left are dropped when they come to the front.
+    pub(crate) arrivals: VecDeque<(Timestamp, AttemptKey, i64)>,
+    pub(crate) running: u64,
+}
+
+impl QueueState {
+    pub(crate) fn new(name: QueueName) -> Self {
+        Self { name, hints: BTreeSet::new(), arrivals: VecDeque::new(), running: 0 }
+    }
+
+    pub(crate) fn insert(&mut self, score: i64, key: AttemptKey, at: Timestamp) {
+        self.hints.insert((score, key));
+        self.arrivals.push_back((at, key, score));
+    }
+
+    pub(crate) fn remove(&mut self, score: i64, key: AttemptKey) {
+        self.hints.remove(&(score, key));
+        while let Some((_, key, score)) = self.arrivals.front()
+            && !self.hints.contains(&(*score, *key))
+        {
+            self.arrivals.pop_front();
+        }
+        // One old entry in front must not keep everything that came and went behind it.
+        if self.arrivals.len() > 64 + 2 * self.hints.len() {
+            let hints = &self.hints;
+            self.arrivals.retain(|(_, key, score)| hints.contains(&(*score, *key)));
+        }
+    }
+}
+
+/// What a timer is for. Timers are never removed: one that does not fit any more when it comes up is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// The DAG's next scheduled run.
+    Schedule { dag: u32 },
+    /// A queued run may start.
+    Start { run_no: u64 },
+    /// A run is too old.
+    Timeout { run_no: u64 },
+    /// A retry or a sensor's next poke.
+    Again { run_no: u64, ti: u32 },
+    /// A lease runs out.
+    Lease { run_no: u64, ti: u32, attempt: u32 },
+}

@@ -1,0 +1,299 @@
+//! From "upstream is done" to `scheduled`: which waiting instances an ended instance concerns, and what their
+//! dependencies say (semantics E3).
+
+use smallvec::SmallVec;
+use tradewind_types::{RunState, TaskState, Timestamp};
+
+use crate::{
+    Effects, Engine,
+    engine::just_after,
+    memory::{At, Due, Run},
+    rules::{self, SetupCounts, Verdict},
+};
+
+impl Engine {
+    /// Looks at everything that waited for an instance that came to an end.
+    pub(crate) fn wake_after(&mut self, at: At, effects: &mut Effects) {
+        let run = &self.runs[at.run];
+        let graph = std::sync::Arc::clone(&run.graph);
+        let task = run.ti(at.ti).task;
+        let state = run.ti(at.ti).row.state;
+        if state == TaskState::Failed && graph.version.spec.fail_fast {
+            self.stop_rest(at, effects);
+        }
+        for list in [graph.down.of(task), graph.setup_watchers.of(task), graph.scope_watchers.of(task)] {
+            for &below in list {
+                self.consider_task(at.run, below);
+            }
+        }
+        if graph.past && matches!(state, TaskState::Success | TaskState::Skipped) {
+            self.wake_next_runs(at.run, task);
+        }
+    }
+
+    /// Looks at the instances of a task.
+    pub(crate) fn consider_task(&mut self, run: u32, task: u32) {
+        for ti in self.runs[run].instances(task) {
+            self.consider(At { run, ti });
+        }
+    }
+
+    /// Looks at every instance of a run that is not over.
+    pub(crate) fn consider_run(&mut self, run: u32) {
+        for ti in 0..self.runs[run].tis.len() {
+            self.consider(At { run, ti: crate::graph::index(ti) });
+        }
+    }
+
+    /// Schedules a waiting instance if all its dependencies are met, or settles it if its trigger rule says so.
+    pub(crate) fn consider(&mut self, at: At) {
+        let run = &self.runs[at.run];
+        let row = &run.ti(at.ti).row;
+        let waiting = matches!(row.state, TaskState::NoStatus | TaskState::UpForRetry | TaskState::UpForReschedule);
+        if !waiting || run.row.state != RunState::Running {
+            return;
+        }
+        match verdict(run, at) {
+            Verdict::Become(state) => return self.settle_unrun(at, state),
+            Verdict::Wait => return,
+            Verdict::Ready => {}
+        }
+        let run = &self.runs[at.run];
+        let ti = run.ti(at.ti);
+        let node = run.graph.node(ti.task);
+        if node.is_teardown && ti.scope_done < node.scope {
+            return;
+        }
+        if ti.row.next_at.is_some_and(|next_at| !is_due(&ti.row, next_at, self.now)) {
+            return;
+        }
+        if self.dags[run.dag as usize].row.is_paused {
+            return;
+        }
+        if node.depends_on_past && self.blocked_by_past(at).is_some() {
+            return;
+        }
+        self.schedule(at);
+    }
+
+    /// An instance is ready: it waits for admission, or succeeds at once where there is nothing to run.
+    fn schedule(&mut self, at: At) {
+        let now = self.now;
+        let run = &mut self.runs[at.run];
+        let ti = run.ti(at.ti);
+        let empty = run.graph.node(ti.task).empty;
+        let row = &mut run.ti_mut(at.ti).row;
+        if row.state != TaskState::UpForReschedule {
+            row.try_number = row.try_number.saturating_add(1);
+            row.start_date = None;
+            row.first_poke_at = None;
+        }
+        row.scheduled_at = Some(now);
+        row.next_at = None;
+        if empty {
+            row.start_date = Some(now);
+            row.end_date = Some(now);
+            self.set_state(at, TaskState::Success);
+        } else {
+            self.set_state(at, TaskState::Scheduled);
+        }
+    }
+
+    /// Ends an instance that no worker runs: skipped, upstream_failed, removed.
+    pub(crate) fn settle_unrun(&mut self, at: At, state: TaskState) {
+        let now = self.now;
+        let row = &mut self.runs[at.run].ti_mut(at.ti).row;
+        row.start_date.get_or_insert(now);
+        row.end_date = Some(now);
+        row.next_at = None;
+        // Its last attempt, if it had one, is among the past attempts already.
+        row.worker = None;
+        row.token = None;
+        self.set_state(at, state);
+    }
+
+    /// `fail_fast`: a failed task ends the run. Running instances fail, the rest is skipped, teardowns are spared.
+    fn stop_rest(&mut self, failed: At, effects: &mut Effects) {
+        let run = failed.run;
+        for ti in 0..self.runs[run].tis.len() {
+            let at = At { run, ti: crate::graph::index(ti) };
+            let entry = self.runs[run].ti(at.ti);
+            let state = entry.row.state;
+            if at == failed || state.is_finished() || self.runs[run].graph.node(entry.task).is_teardown {
+                continue;
+            }
+            let why = format!("stopped: {} failed and the DAG is fail_fast", self.runs[run].ti(failed.ti).row.task_id);
+            let to = if matches!(state, TaskState::Running | TaskState::Restarting) {
+                TaskState::Failed
+            } else {
+                TaskState::Skipped
+            };
+            self.stop(at, to, Some(why), effects);
+        }
+    }
+
+    /// After `task` ended well in a run: instances of following runs that depend on the past.
+    fn wake_next_runs(&mut self, run_at: u32, task: u32) {
+        let run = &self.runs[run_at];
+        let Some(date) = run.row.logical_date else {
+            return;
+        };
+        let mut names: SmallVec<[tradewind_types::TaskId; 4]> = SmallVec::new();
+        names.push(run.graph.spec(task).task_id.clone());
+        for &above in run.graph.up.of(task) {
+            if run.graph.node(above).wait_for_downstream {
+                names.push(run.graph.spec(above).task_id.clone());
+            }
+        }
+        for next in self.runs_after(run.dag, date) {
+            let graph = std::sync::Arc::clone(&self.runs[next].graph);
+            for name in &names {
+                if let Some(task) = graph.task(name.as_str())
+                    && graph.node(task).depends_on_past
+                {
+                    self.consider_task(next, task);
+                }
+            }
+        }
+    }
+
+    /// The runs whose previous run the one at `date` may be: up to the next one that hides it.
+    fn runs_after(&self, dag: u32, date: Timestamp) -> SmallVec<[u32; 4]> {
+        let dag = &self.dags[dag as usize];
+        let mut found = SmallVec::new();
+        let from = (std::ops::Bound::Excluded(date), std::ops::Bound::Unbounded);
+        for (_, run) in dag.dates.range(from) {
+            let Some(position) = *run else { continue };
+            let run = &self.runs[position];
+            found.push(position);
+            if !run.graph.version.spec.catchup || run.row.run_type != tradewind_types::RunType::Manual {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The run before this one, as `depends_on_past` means it: with catchup the latest that is not manual.
+    pub(crate) fn previous_run(&self, run: u32) -> Option<u32> {
+        let run = &self.runs[run];
+        let date = run.row.logical_date?;
+        let catchup = run.graph.version.spec.catchup;
+        self.dags[run.dag as usize]
+            .dates
+            .range(..date)
+            .rev()
+            .filter_map(|(_, run)| *run)
+            .find(|&position| !catchup || self.runs[position].row.run_type != tradewind_types::RunType::Manual)
+    }
+
+    /// What in the previous run holds an instance that depends on the past: run, task and state there.
+    pub(crate) fn blocked_by_past(&self, at: At) -> Option<(u32, u32, TaskState)> {
+        let run = &self.runs[at.run];
+        let task = run.ti(at.ti).task;
+        let spec = run.graph.spec(task);
+        let before = self.previous_run(at.run)?;
+        let previous = &self.runs[before];
+        if run.graph.version.spec.catchup
+            && let (Some(date), Some(start)) = (previous.row.logical_date, spec.start_date)
+            && date < start
+        {
+            return None;
+        }
+        let Some(same) = previous.graph.task(spec.task_id.as_str()) else {
+            // The previous run's version did not have the task.
+            return if spec.ignore_first_depends_on_past { None } else { Some((before, task, TaskState::Removed)) };
+        };
+        let well = |state| matches!(state, TaskState::Success | TaskState::Skipped);
+        let holds = |task: u32| {
+            previous.instances(task).find_map(|ti| {
+                let state = previous.ti(ti).row.state;
+                (!well(state)).then_some((before, task, state))
+            })
+        };
+        holds(same).or_else(|| {
+            run.graph
+                .node(task)
+                .wait_for_downstream
+                .then(|| previous.graph.down.of(same).iter().find_map(|&below| holds(below)))?
+        })
+    }
+
+    /// Sets the timer for an instance that is due again at a known time.
+    pub(crate) fn set_again_timer(&mut self, at: At) {
+        let run = &self.runs[at.run];
+        let row = &run.ti(at.ti).row;
+        let Some(next_at) = row.next_at else { return };
+        let run_no = run.row.run_no.0;
+        let when = if row.state == TaskState::UpForRetry { just_after(next_at) } else { next_at };
+        self.set_timer(when, Due::Again { run_no, ti: at.ti });
+    }
+}
+
+/// Whether a waiting instance's time has come; Airflow compares the retry time strictly.
+pub(crate) fn is_due(row: &tradewind_types::TaskInstance, next_at: Timestamp, now: Timestamp) -> bool {
+    if row.state == TaskState::UpForRetry { next_at < now } else { next_at <= now }
+}
+
+/// What previous skip decisions, setups and the trigger rule say of an instance.
+pub(crate) fn verdict(run: &Run, at: At) -> Verdict {
+    let ti = run.ti(at.ti);
+    let graph = &run.graph;
+    if run.skips && skipped_by_upstream(run, at) {
+        return Verdict::Become(TaskState::Skipped);
+    }
+    let node = graph.node(ti.task);
+    let mut setups_done = true;
+    if !node.is_teardown {
+        let mut skipped = false;
+        for &setup in graph.setups.of(ti.task) {
+            for setup in run.instances(setup) {
+                match run.ti(setup).row.state {
+                    TaskState::Success => {}
+                    TaskState::Failed | TaskState::UpstreamFailed => {
+                        return Verdict::Become(TaskState::UpstreamFailed);
+                    }
+                    TaskState::Skipped => skipped = true,
+                    _ => setups_done = false,
+                }
+            }
+        }
+        if skipped {
+            return Verdict::Become(TaskState::Skipped);
+        }
+    }
+    let verdict = rules::evaluate(node.rule, &ti.up, ti.row.map_index, || {
+        let mut counts = SetupCounts::default();
+        for &above in graph.up.of(ti.task) {
+            if graph.spec(above).is_setup {
+                for above in run.instances(above) {
+                    counts.total += 1;
+                    match run.ti(above).row.state {
+                        TaskState::Success => counts.success += 1,
+                        TaskState::Skipped => counts.skipped += 1,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        counts
+    });
+    if verdict == Verdict::Ready && !setups_done {
+        return Verdict::Wait;
+    }
+    verdict
+}
+
+/// Airflow's `NotPreviouslySkippedDep`: a direct upstream instance that succeeded decided to skip this one.
+fn skipped_by_upstream(run: &Run, at: At) -> bool {
+    let ti = run.ti(at.ti);
+    run.graph.up.of(ti.task).iter().any(|&above| {
+        run.instances(above).any(|above| {
+            let above = &run.ti(above).row;
+            above.state == TaskState::Success
+                && above
+                    .skips
+                    .iter()
+                    .any(|(task_id, map_index)| *task_id == ti.row.task_id && *map_index == ti.row.map_index)
+        })
+    })
+}

@@ -1,0 +1,235 @@
+//! Parses DAG files in children of a zygote of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::api::{GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
+use crate::channels::job_channels;
+use crate::control::{Control, Job, JobEvent, os_error};
+use crate::wire;
+
+/// Largest result of one file.
+const MAX_RESULT_BYTES: u64 = 256 << 20;
+/// How much of what a file prints is kept, for the case that it crashes.
+const KEPT_OUTPUT_BYTES: usize = 16 << 10;
+/// CPU time beyond the wall-clock limit, after which the kernel ends a child that nothing else has ended.
+const CPU_MARGIN_SECS: u64 = 5;
+
+/// Parses DAG files, each in a process of its own that is forked from a warm interpreter. Clones share the
+/// interpreter; it starts on first use and again when it has died. Calls may overlap: the caller bounds how many.
+#[derive(Debug, Clone)]
+pub struct Parser {
+    env: Arc<GuestEnv>,
+    zygote: Arc<Mutex<Option<Arc<Control>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    dags: Vec<Value>,
+    errors: Vec<AnswerError>,
+    warnings: Vec<String>,
+    imported_files: Vec<std::path::PathBuf>,
+    skipped: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct AnswerError {
+    message: String,
+    line: Option<u32>,
+    traceback: Option<String>,
+}
+
+impl Parser {
+    /// A parser for this environment. Nothing is started yet.
+    pub fn new(env: GuestEnv) -> Self {
+        Self { env: Arc::new(env), zygote: Arc::default() }
+    }
+
+    /// Parses one file. Whatever the file does is a [`ParsedFile`]; an error means that no parse took place.
+    pub async fn parse(&self, request: ParseRequest) -> Result<ParsedFile, GuestError> {
+        let file = request.dags_root.join(&request.file);
+        // One that dies while a file is on its way is replaced once: it may have died of old age, not of the file.
+        for last in [false, true] {
+            let zygote = self.zygote().await?;
+            match parse_in(&zygote, &request, &file).await {
+                Err(GuestError::ZygoteLost(reason)) if !last => {
+                    tracing::warn!(reason, file = %file.display(), "parse zygote was lost, starting another one");
+                }
+                done => return done,
+            }
+        }
+        Err(GuestError::ZygoteLost("it died twice".to_owned()))
+    }
+
+    /// Ends the interpreter. A later parse starts another one.
+    pub async fn shutdown(&self) {
+        let zygote = self.zygote.lock().await.take();
+        if let Some(zygote) = zygote {
+            zygote.stop().await;
+        }
+    }
+
+    async fn zygote(&self) -> Result<Arc<Control>, GuestError> {
+        let mut zygote = self.zygote.lock().await;
+        if let Some(running) = zygote.as_ref().filter(|zygote| zygote.is_alive()) {
+            return Ok(Arc::clone(running));
+        }
+        let started = Arc::new(Control::start(&self.env).await?);
+        *zygote = Some(Arc::clone(&started));
+        Ok(started)
+    }
+}
+
+/// Parses one file with an interpreter that is started for it: for commands that need a single parse.
+pub async fn parse_file(env: &GuestEnv, request: ParseRequest) -> Result<ParsedFile, GuestError> {
+    let parser = Parser::new(env.clone());
+    let parsed = parser.parse(request).await;
+    parser.shutdown().await;
+    parsed
+}
+
+async fn parse_in(zygote: &Control, request: &ParseRequest, file: &Path) -> Result<ParsedFile, GuestError> {
+    let started = Instant::now();
+    let prelude = wire::json_frame(&prelude(request, file)).map_err(os_error("encode a parse request"))?;
+    let (mut channels, ends) = job_channels().map_err(os_error("make the parser's channels"))?;
+    let mut job = zygote.fork("parse", ends).await?;
+    let killer = job.killer();
+
+    let talk = async {
+        wire::write_all(&mut channels.requests, &prelude).await?;
+        let mut result = Vec::new();
+        (&mut channels.requests).take(MAX_RESULT_BYTES).read_to_end(&mut result).await?;
+        Ok::<_, std::io::Error>(result)
+    };
+    let whole = async { tokio::join!(talk, tail(channels.stdout), tail(channels.stderr), end_of(&mut job)) };
+    let mut whole = std::pin::pin!(whole);
+    let mut timed_out = false;
+    let ((result, stdout, stderr, end), timed_out) = loop {
+        tokio::select! {
+            done = &mut whole => break (done, timed_out),
+            () = tokio::time::sleep_until(started + request.timeout), if !timed_out => {
+                timed_out = true;
+                killer.kill().await;
+            }
+        }
+    };
+    let end = end?;
+    let output = [stdout, stderr].concat();
+    let mut parsed = match result.ok().as_deref().and_then(answer) {
+        Some(answer) if !timed_out => parsed_file(answer),
+        _ => ParsedFile {
+            import_error: Some(ended_early(end, timed_out, request.timeout, file, &output)),
+            ..ParsedFile::default()
+        },
+    };
+    parsed.duration = started.elapsed();
+    Ok(parsed)
+}
+
+fn prelude(request: &ParseRequest, file: &Path) -> Value {
+    json!({
+        "dags_root": request.dags_root,
+        "file": file,
+        "bundle_name": request.bundle_name,
+        "memory_limit_bytes": request.memory_limit_bytes,
+        "cpu_limit_secs": request.timeout.as_secs() + CPU_MARGIN_SECS,
+        "import_timeout_secs": request.timeout.mul_f64(0.9).as_secs_f64(),
+        "variables": request.variables,
+        "connections": request.connections,
+    })
+}
+
+fn answer(result: &[u8]) -> Option<Answer> {
+    let (header, body) = result.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*header) as usize != body.len() {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
+fn parsed_file(answer: Answer) -> ParsedFile {
+    let line = answer.errors.iter().find_map(|error| error.line);
+    let joined = |texts: Vec<&str>, separator| (!texts.is_empty()).then(|| texts.join(separator));
+    let message = joined(answer.errors.iter().map(|error| error.message.as_str()).collect(), "\n");
+    let traceback = joined(answer.errors.iter().filter_map(|error| error.traceback.as_deref()).collect(), "\n\n");
+    ParsedFile {
+        dags: answer.dags,
+        import_error: message.map(|message| ImportError { message, line, traceback }),
+        warnings: answer.warnings,
+        imported_files: answer.imported_files,
+        skipped: answer.skipped,
+        duration: Duration::ZERO,
+    }
+}
+
+async fn end_of(job: &mut Job) -> Result<(Option<i32>, Option<i32>), GuestError> {
+    loop {
+        match job.event().await {
+            Some(JobEvent::Forked { .. }) => {}
+            Some(JobEvent::Exited { code, signal, .. }) => return Ok((code, signal)),
+            Some(JobEvent::ForkFailed { error }) => {
+                return Err(GuestError::Os { action: "fork a parser", source: std::io::Error::other(error) });
+            }
+            None => return Err(GuestError::ZygoteLost("it ended during a parse".to_owned())),
+        }
+    }
+}
+
+fn ended_early(
+    (code, signal): (Option<i32>, Option<i32>),
+    timed_out: bool,
+    timeout: Duration,
+    file: &Path,
+    output: &[u8],
+) -> ImportError {
+    let message = match (code, signal) {
+        _ if timed_out => {
+            format!(
+                "the file was still not parsed after {} s and was stopped (limit: parse timeout)",
+                timeout.as_secs_f64()
+            )
+        }
+        (_, Some(9 | 24)) => {
+            "the process that parsed the file was killed: it used up its CPU time, or the machine's memory".to_owned()
+        }
+        (_, Some(11)) => "the file crashed the interpreter (segmentation fault in native code)".to_owned(),
+        (_, Some(signal)) => format!("the process that parsed the file was ended by signal {signal}"),
+        (Some(125 | 126), None) => "the parser failed before it came to the file; its output says why".to_owned(),
+        (code, None) => format!(
+            "the file ended the process that parsed it with exit code {} (does it call os._exit?)",
+            code.unwrap_or(-1)
+        ),
+    };
+    let text = String::from_utf8_lossy(output).trim().to_owned();
+    ImportError { message, line: line_of(&text, file), traceback: (!text.is_empty()).then_some(text) }
+}
+
+/// The line at which Python's fault handler saw the file.
+fn line_of(text: &str, file: &Path) -> Option<u32> {
+    let place = format!("File \"{}\", line ", file.display());
+    let (_, rest) = text.split_once(&place)?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Reads to the end and keeps the last part.
+async fn tail(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut chunk = [0; 8 << 10];
+    while let Ok(read) = from.read(&mut chunk).await {
+        if read == 0 {
+            break;
+        }
+        kept.extend_from_slice(&chunk[..read]);
+        if kept.len() > 2 * KEPT_OUTPUT_BYTES {
+            kept.drain(..kept.len() - KEPT_OUTPUT_BYTES);
+        }
+    }
+    kept
+}

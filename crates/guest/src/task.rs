@@ -1,0 +1,375 @@
+//! One attempt, from the fork to its last log line.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::api::{
+    GuestEnv, GuestError, LogLevel, LogLine, ProcessExit, ResourceUsage, Stop, StopReason, TaskControl, TaskExit,
+    TaskHost, TaskLaunch, TaskOutcome,
+};
+use crate::channels::{JobChannels, job_channels};
+use crate::control::{Control, Job, JobEvent, Killer, lock, os_error};
+use crate::logs::{LastError, LogPump, Source, read_stream, remark};
+use crate::mask::Masker;
+use crate::report::Report;
+use crate::requests::{Reply, answer};
+use crate::startup::startup_details;
+use crate::wire;
+
+/// How long the streams of an ended process are read on, when something that it left behind holds them open.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(crate) async fn run(
+    zygote: &Control,
+    env: &GuestEnv,
+    task: TaskLaunch,
+    host: Arc<dyn TaskHost>,
+    control: TaskControl,
+) -> Result<TaskExit, GuestError> {
+    let folder = WorkingFolder::prepare(env, &task)?;
+    let prelude = wire::json_frame(&prelude(env, &task, &folder)).map_err(os_error("encode the task's environment"))?;
+    let startup = wire::response(0, Some(&startup_details(&task)), None)
+        .map_err(|error| GuestError::Os { action: "encode the task's start", source: std::io::Error::other(error) })?;
+    let (channels, ends) = job_channels().map_err(os_error("make the task's channels"))?;
+    let job = zygote.fork("task", ends).await?;
+    let attempt = Attempt {
+        host: &*host,
+        masker: Masker::default(),
+        report: Mutex::default(),
+        violation: Mutex::default(),
+        abort: Notify::new(),
+    };
+    let ended = attempt.run(job, channels, [prelude, startup].concat(), control.stop).await;
+    folder.remove().await;
+    let ended = ended?;
+
+    let Report { outcome, skipped_downstream, rendered_map_index } =
+        attempt.report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let reported = outcome.is_some();
+    let outcome = match outcome {
+        Some(outcome) => with_message(outcome, ended.last_error.get()),
+        None => TaskOutcome::Failed {
+            retry: task.should_retry,
+            retry_delay: None,
+            message: Some(ended.lost_report.clone()),
+        },
+    };
+    Ok(TaskExit {
+        outcome,
+        skipped_downstream,
+        rendered_map_index,
+        exit: ended.exit,
+        reported,
+        stopped: ended.stopped,
+        usage: ended.usage,
+    })
+}
+
+fn with_message(outcome: TaskOutcome, message: Option<String>) -> TaskOutcome {
+    match outcome {
+        TaskOutcome::Failed { retry, retry_delay, message: None } => {
+            TaskOutcome::Failed { retry, retry_delay, message }
+        }
+        other => other,
+    }
+}
+
+fn prelude(env: &GuestEnv, task: &TaskLaunch, folder: &WorkingFolder) -> Value {
+    // Only a bundle that is named by its content can keep bytecode: Python tells versions apart by whole seconds.
+    let bytecode = (!task.bundle_version.is_empty())
+        .then(|| env.home.join("bytecode").join(task.bundle_version.replace(['/', '.'], "_")));
+    json!({
+        "env": task.env.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "bundle_name": task.bundle_name,
+        "bundle_dir": task.bundle_dir,
+        "working_dir": folder.path(),
+        "bytecode_dir": bytecode,
+    })
+}
+
+/// One attempt's shared state.
+struct Attempt<'a> {
+    host: &'a dyn TaskHost,
+    masker: Masker,
+    report: Mutex<Report>,
+    /// A breach of the protocol: the task is killed for it.
+    violation: Mutex<Option<String>>,
+    abort: Notify,
+}
+
+struct Ended {
+    exit: ProcessExit,
+    usage: ResourceUsage,
+    stopped: Option<StopReason>,
+    last_error: LastError,
+    lost_report: String,
+}
+
+impl Attempt<'_> {
+    /// Talks to the process and collects its output until it has ended.
+    async fn run(
+        &self,
+        mut job: Job,
+        channels: JobChannels,
+        first_words: Vec<u8>,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> Result<Ended, GuestError> {
+        let pump = LogPump::new();
+        let (remarks, last_error) = (pump.sender(), pump.last_error());
+        let (forked, is_forked) = oneshot::channel();
+        let (early, is_reported) = oneshot::channel();
+        let why = last_error.clone();
+
+        let io = {
+            let remarks = pump.sender();
+            let (stdout, stderr, logs) = (pump.sender(), pump.sender(), pump.sender());
+            async move {
+                let talk = async {
+                    // Nothing is said before the fork is known: until then the attempt has not begun.
+                    if is_forked.await.is_ok() {
+                        self.converse(channels.requests, first_words, early, remarks).await;
+                    }
+                };
+                tokio::join!(
+                    talk,
+                    read_stream(Source::Stdout, channels.stdout, stdout),
+                    read_stream(Source::Stderr, channels.stderr, stderr),
+                    read_stream(Source::Json, channels.logs, logs),
+                );
+            }
+        };
+        let work = async {
+            let (mut io, mut supervision) = (pin!(io), pin!(self.supervise(&mut job, stop, forked)));
+            let mut io_done = false;
+            let end = loop {
+                tokio::select! {
+                    end = &mut supervision => break end,
+                    () = &mut io, if !io_done => io_done = true,
+                }
+            };
+            if !io_done && tokio::time::timeout(DRAIN_TIMEOUT, io).await.is_err() {
+                let text = "something that the task left behind still holds its output open; the rest is not read";
+                let _ = remarks.send(remark(LogLevel::Warning, text)).await;
+            }
+            let (exit, usage, stopped) = end?;
+            let lost_report = self.explain_loss(exit, &last_error);
+            if lock(&self.report).outcome.is_none() {
+                let _ = remarks.send(remark(LogLevel::Error, lost_report.clone())).await;
+            }
+            drop(remarks);
+            Ok(Ended { exit, usage, stopped, last_error, lost_report })
+        };
+        let notice = async {
+            if let Ok((mut outcome, skipped)) = is_reported.await {
+                if matches!(outcome, TaskOutcome::Failed { message: None, .. }) {
+                    outcome = with_message(outcome, why.wait().await);
+                }
+                self.host.outcome_reported(&outcome, &skipped).await;
+            }
+        };
+        let (ended, (), ()) = tokio::join!(work, pump.deliver(self.host, &self.masker), notice);
+        ended
+    }
+
+    /// Answers the task until it closes the channel.
+    async fn converse(
+        &self,
+        mut stream: UnixStream,
+        first_words: Vec<u8>,
+        early: oneshot::Sender<(TaskOutcome, Vec<(String, i32)>)>,
+        remarks: mpsc::Sender<LogLine>,
+    ) {
+        let mut early = Some(early);
+        if let Err(error) = wire::write_all(&mut stream, &first_words).await {
+            self.violate(format!("write to the task: {error}"), &remarks).await;
+            return;
+        }
+        loop {
+            let request = match wire::read_request(&mut stream).await {
+                Ok(Some(request)) => request,
+                Ok(None) => return,
+                Err(error) => return self.violate(error.to_string(), &remarks).await,
+            };
+            let taken = lock(&self.report).take(&request.kind, &request.body);
+            let reply = match taken {
+                Ok(true) => Reply::Done,
+                Ok(false) => answer(self.host, &self.masker, &request.kind, &request.body).await,
+                Err(reason) => {
+                    return self.violate(format!("malformed {}: {reason}", request.kind), &remarks).await;
+                }
+            };
+            let frame = match &reply {
+                Reply::Done => wire::response(request.id, None, None),
+                Reply::Body(body) => wire::response(request.id, Some(body), None),
+                Reply::Error(error) => wire::response(request.id, None, Some(error)),
+            };
+            // An answer that is too large must not leave the task waiting.
+            let frame = frame.or_else(|error| {
+                let detail = json!({"message": format!("answer to {}: {error}", request.kind)});
+                let body = json!({"type": "ErrorResponse", "error": "GENERIC_ERROR", "detail": detail});
+                wire::response(request.id, None, Some(&body))
+            });
+            let written = match frame {
+                Ok(frame) => wire::write_all(&mut stream, &frame).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = written {
+                return self.violate(format!("write to the task: {error}"), &remarks).await;
+            }
+            let reported = {
+                let report = lock(&self.report);
+                report.outcome.clone().map(|outcome| (outcome, report.skipped_downstream.clone()))
+            };
+            if let Some((outcome, skipped)) = reported
+                && let Some(early) = early.take()
+            {
+                let _ = early.send((outcome, skipped));
+            }
+        }
+    }
+
+    async fn violate(&self, reason: String, remarks: &mpsc::Sender<LogLine>) {
+        let text = format!("the task broke the protocol with its supervisor and is killed: {reason}");
+        let _ = remarks.send(remark(LogLevel::Error, text)).await;
+        *lock(&self.violation) = Some(reason);
+        self.abort.notify_one();
+    }
+
+    /// Waits for the end of the process, and brings it about when asked to.
+    async fn supervise(
+        &self,
+        job: &mut Job,
+        mut stop: watch::Receiver<Option<Stop>>,
+        forked: oneshot::Sender<()>,
+    ) -> Result<(ProcessExit, ResourceUsage, Option<StopReason>), GuestError> {
+        let killer = job.killer();
+        let mut forked = Some(forked);
+        let mut stopping: Option<Stop> = None;
+        let mut kill_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                event = job.event() => match event {
+                    Some(JobEvent::Forked { pid }) => {
+                        if let Some(forked) = forked.take() {
+                            let _ = forked.send(());
+                        }
+                        self.host.started(pid).await;
+                    }
+                    Some(JobEvent::ForkFailed { error }) => {
+                        let source = std::io::Error::other(error);
+                        return Err(GuestError::Os { action: "fork the task", source });
+                    }
+                    Some(JobEvent::Exited { code, signal, usage }) => {
+                        let exit = signal.map_or(ProcessExit::Code(code.unwrap_or(-1)), ProcessExit::Signal);
+                        return Ok((exit, usage, stopping.map(|stop| stop.reason)));
+                    }
+                    None if forked.is_some() => {
+                        return Err(GuestError::ZygoteLost("it ended before it forked the task".to_owned()));
+                    }
+                    None => {
+                        let stopped = stopping.map(|stop| stop.reason);
+                        return Ok((ProcessExit::ZygoteLost, ResourceUsage::default(), stopped));
+                    }
+                },
+                asked = changed(&mut stop, stopping) => {
+                    // Only a grace that got shorter changes anything once the stop is under way.
+                    kill_at = Some(Instant::now() + asked.grace);
+                    if stopping.is_none() && !asked.grace.is_zero() {
+                        killer.terminate().await;
+                    }
+                    stopping = Some(asked);
+                }
+                () = until(kill_at) => {
+                    kill_at = None;
+                    killer.kill().await;
+                }
+                () = self.abort.notified() => kill_now(&killer).await,
+            }
+        }
+    }
+
+    fn explain_loss(&self, exit: ProcessExit, last_error: &LastError) -> String {
+        if let Some(violation) = &*lock(&self.violation) {
+            return format!("killed for a breach of the protocol: {violation}");
+        }
+        match exit {
+            ProcessExit::Code(code) => {
+                let cause = last_error.get().map(|error| format!("; it last logged {error}")).unwrap_or_default();
+                format!("the task's process ended with exit code {code} without saying how the task went{cause}")
+            }
+            ProcessExit::Signal(9) => {
+                "the task's process was killed (SIGKILL): stopped from outside, or out of memory".to_owned()
+            }
+            ProcessExit::Signal(signal) => {
+                format!("the task's process was ended by signal {signal}")
+            }
+            ProcessExit::ZygoteLost => "the Python zygote died, and the task with it".to_owned(),
+        }
+    }
+}
+
+async fn kill_now(killer: &Killer) {
+    killer.kill().await;
+}
+
+/// Resolves when a stop is asked for that differs from the one under way.
+async fn changed(stop: &mut watch::Receiver<Option<Stop>>, under_way: Option<Stop>) -> Stop {
+    let asked = stop.wait_for(|asked| asked.is_some() && *asked != under_way).await.map_or(None, |asked| *asked);
+    if let Some(asked) = asked {
+        return asked;
+    }
+    // Nobody can ask any more.
+    std::future::pending().await
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where the task runs: a folder that is given, or one of its own that goes when it ends.
+enum WorkingFolder {
+    Given(std::path::PathBuf),
+    Own(tempfile::TempDir),
+}
+
+impl WorkingFolder {
+    fn prepare(env: &GuestEnv, task: &TaskLaunch) -> Result<Self, GuestError> {
+        if let Some(folder) = &task.working_dir {
+            std::fs::create_dir_all(folder).map_err(os_error("create the task's working folder"))?;
+            return Ok(Self::Given(folder.clone()));
+        }
+        let parent = env.home.join("work");
+        std::fs::create_dir_all(&parent).map_err(os_error("create the task's working folder"))?;
+        tempfile::Builder::new()
+            .prefix("task-")
+            .tempdir_in(parent)
+            .map(Self::Own)
+            .map_err(os_error("create the task's working folder"))
+    }
+
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Own(folder) => folder.path(),
+        }
+    }
+
+    async fn remove(self) {
+        if let Self::Own(folder) = self {
+            // A task may have left a lot of files.
+            let removed = tokio::task::spawn_blocking(move || folder.close()).await;
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(%error, "could not remove the working folder of a task");
+            }
+        }
+    }
+}

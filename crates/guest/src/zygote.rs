@@ -1,0 +1,50 @@
+//! A warm Python process that runs tasks.
+
+use std::sync::Arc;
+
+use crate::api::{GuestEnv, GuestError, TaskControl, TaskExit, TaskHost, TaskLaunch};
+use crate::control::Control;
+use crate::task;
+
+/// A warm Python process: it has imported the SDK once and forks a process for each task.
+///
+/// When it dies, the tasks that it runs are killed with it and end as [`crate::ProcessExit::ZygoteLost`]; start
+/// another one for those to come. Dropping it kills it and its tasks.
+#[derive(Debug)]
+pub struct Zygote {
+    env: GuestEnv,
+    control: Control,
+}
+
+impl Zygote {
+    /// Starts the interpreter and waits until it is ready (about a second on a warm disk).
+    pub async fn start(env: GuestEnv) -> Result<Self, GuestError> {
+        let control = Control::start(&env).await?;
+        Ok(Self { env, control })
+    }
+
+    /// False once the process is known to be gone.
+    pub fn is_alive(&self) -> bool {
+        self.control.is_alive()
+    }
+
+    /// Process id of the zygote.
+    pub fn pid(&self) -> u32 {
+        self.control.pid()
+    }
+
+    /// Runs one attempt to its end. An error means that the attempt has not begun. Dropping the future kills the task.
+    pub async fn run(
+        &self,
+        task: TaskLaunch,
+        host: Arc<dyn TaskHost>,
+        control: TaskControl,
+    ) -> Result<TaskExit, GuestError> {
+        task::run(&self.control, &self.env, task, host, control).await
+    }
+
+    /// Ends the process. Tasks that still run are killed.
+    pub async fn shutdown(self) {
+        self.control.stop().await;
+    }
+}

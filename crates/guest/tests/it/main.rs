@@ -1,0 +1,11 @@
+//! Real tasks under the real SDK. The interpreter is that of `TRADEWIND_TEST_PYTHON`, or of `.venv` in the repository.
+
+#![allow(missing_docs)]
+
+mod endings;
+mod example;
+mod logs;
+mod outcomes;
+mod parsing;
+mod stopping;
+mod support;

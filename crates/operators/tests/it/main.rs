@@ -1,0 +1,8 @@
+//! The native operators against real shells, servers, databases and files.
+
+mod bash;
+mod http;
+mod sensors;
+mod sql;
+mod support;
+mod templates;

@@ -1,0 +1,121 @@
+//! DAGs and their versions.
+
+use std::sync::Arc;
+
+use tradewind_ports::{DagFilter, Listing, Page, StoreError};
+use tradewind_types::{BundleHash, DagRow, DagSource, DagVersion, SourceKind, VersionHash};
+
+use crate::{
+    db::{Db, Row},
+    sql::{Query, Sql, args},
+};
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT d.dag_id, d.version, d.version_number, d.is_paused, d.is_stale, d.source_kind, d.rel_path, ",
+            "d.parsed_at, d.failed_runs, v.hash, v.number, v.bundle, v.created_at, v.spec ",
+            "FROM dag d JOIN dag_version v ON v.dag_id = d.dag_id AND v.hash = d.version ",
+            $tail
+        )
+    };
+}
+
+const ALL: Sql = Sql::both(select!("ORDER BY d.dag_id"));
+const ONE: Sql = Sql::both(select!("WHERE d.dag_id = $1"));
+const LIST: Sql = Sql::both(select!(""));
+const VERSION: Sql =
+    Sql::both("SELECT hash, number, bundle, created_at, spec FROM dag_version WHERE dag_id = $1 AND hash = $2");
+
+const MATCHES: Sql = Sql::forked("strpos(d.dag_id, ?) > 0", "instr(d.dag_id, ?) > 0");
+const NOT_STALE: Sql = Sql::forked("NOT d.is_stale", "d.is_stale = 0");
+const PAUSED: Sql = Sql::both("d.is_paused = ?");
+
+pub(crate) const fn kind_name(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Python => "python",
+        SourceKind::Yaml => "yaml",
+    }
+}
+
+fn kind(name: &str) -> Result<SourceKind, StoreError> {
+    [SourceKind::Python, SourceKind::Yaml]
+        .into_iter()
+        .find(|kind| kind_name(*kind) == name)
+        .ok_or_else(|| StoreError::Broken(format!("unknown kind of source \"{name}\"")))
+}
+
+fn dag(row: &Row) -> Result<(DagRow, Arc<DagVersion>), StoreError> {
+    let dag = DagRow {
+        dag_id: row.text(0)?.into(),
+        version: row.text(1)?.into(),
+        version_number: row.number(2)?,
+        is_paused: row.truth(3)?,
+        is_stale: row.truth(4)?,
+        source: DagSource { kind: kind(&row.text(5)?)?, rel_path: row.text(6)? },
+        parsed_at: row.at(7)?,
+        failed_runs: row.number(8)?,
+    };
+    Ok((dag, version(row, 9)?))
+}
+
+/// A version whose columns begin at `first`.
+fn version(row: &Row, first: usize) -> Result<Arc<DagVersion>, StoreError> {
+    Ok(Arc::new(DagVersion {
+        hash: row.text(first)?.into(),
+        number: row.number(first + 1)?,
+        bundle: row.text_opt(first + 2)?.map(BundleHash::from),
+        created_at: row.at(first + 3)?,
+        spec: row.json(first + 4)?,
+    }))
+}
+
+pub(crate) async fn all(db: &Db) -> Result<Vec<(DagRow, Arc<DagVersion>)>, StoreError> {
+    db.fetch(ALL, Vec::new()).await?.iter().map(dag).collect()
+}
+
+pub(crate) async fn one(db: &Db, dag_id: &str) -> Result<Option<(DagRow, Arc<DagVersion>)>, StoreError> {
+    let row = db.fetch_one(ONE, args![dag_id]).await?;
+    row.as_ref().map(dag).transpose()
+}
+
+fn listing(filter: &DagFilter) -> Query {
+    let mut query = Query::new(LIST, " ORDER BY d.dag_id");
+    if let Some(pattern) = &filter.pattern {
+        query.and(MATCHES, pattern.as_str());
+    }
+    if !filter.include_stale {
+        query.and_plain(NOT_STALE);
+    }
+    if let Some(paused) = filter.paused {
+        query.and(PAUSED, paused);
+    }
+    query
+}
+
+pub(crate) async fn list(
+    db: &Db,
+    filter: &DagFilter,
+    page: Page,
+) -> Result<Listing<(DagRow, Arc<DagVersion>)>, StoreError> {
+    let (rows, total) = db.fetch_page(&listing(filter), page).await?;
+    Ok(Listing { rows: rows.iter().map(dag).collect::<Result<_, _>>()?, total })
+}
+
+pub(crate) async fn dag_version(
+    db: &Db,
+    dag_id: &str,
+    hash: &VersionHash,
+) -> Result<Option<Arc<DagVersion>>, StoreError> {
+    let row = db.fetch_one(VERSION, args![dag_id, hash.as_str()]).await?;
+    row.as_ref().map(|row| version(row, 0)).transpose()
+}
+
+pub(crate) const STATEMENTS: &[Sql] = &[ALL, ONE, VERSION];
+
+pub(crate) fn queries() -> Vec<Query> {
+    vec![
+        listing(&DagFilter::default()),
+        listing(&DagFilter { pattern: Some(String::new()), include_stale: true, paused: Some(true) }),
+    ]
+}

@@ -1,0 +1,221 @@
+"""A small supervisor for tests: the real one is the Rust crate ``tradewind-guest``."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
+BOOTSTRAP = "import sys; sys.path[0] = sys.argv[1]; from tradewind_guest.zygote import main; main()"
+
+
+class Supervisor:
+    """A zygote and the other ends of its jobs."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "TRADEWIND_GUEST_ZYGOTE": uuid.uuid4().hex,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BOOTSTRAP, str(PACKAGE_DIR), json.dumps({"home": str(home)})],
+            stdin=theirs,
+            env=env,
+            start_new_session=True,
+        )
+        theirs.close()
+        self.control = ours
+        self.events: list[dict[str, Any]] = []
+        self.ready = self.wait_event("ready")
+        self._next_job = 0
+
+    def close(self) -> None:
+        self.control.close()
+        self.process.wait(10)
+
+    def wait_event(self, name: str, job: int | None = None, timeout: float = 30) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
+        while True:
+            for event in self.events:
+                if event["event"] == name and event.get("id") == job:
+                    self.events.remove(event)
+                    return event
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.control], [], [], left)[0]:
+                raise TimeoutError(f"no event {name!r} for job {job}; have {self.events}")
+            data = self.control.recv(65536)
+            if not data:
+                raise EOFError("the zygote is gone")
+            self.events.append(json.loads(data))
+
+    def order(self, **order: Any) -> None:
+        self.control.send(json.dumps(order).encode())
+
+    def fork(self, kind: str, prelude: dict[str, Any]) -> Job:
+        self._next_job += 1
+        job = Job(self, self._next_job, kind)
+        data = json.dumps(prelude).encode()
+        job.channel.sendall(len(data).to_bytes(4, "big") + data)
+        return job
+
+    def parse(self, root: Path, file: str, **changes: Any) -> dict[str, Any]:
+        """Parse a file; a process that ended without a result gives ``{"exit": event, "output": ...}``."""
+        prelude = {
+            "dags_root": str(root),
+            "file": str(root / file),
+            "bundle_name": "dags",
+            "memory_limit_bytes": 1 << 30,
+            "cpu_limit_secs": 60,
+            "import_timeout_secs": 20.0,
+            "variables": {},
+            "connections": {},
+            **changes,
+        }
+        job = self.fork("parse", prelude)
+        return job.result()
+
+    def task(self, root: Path, file: str, dag_id: str, task_id: str, **context: Any) -> TaskResult:
+        prelude = {
+            "env": context.pop("env", {}),
+            "bundle_name": "dags",
+            "bundle_dir": str(root),
+            "working_dir": str(self.home),
+            "bytecode_dir": str(self.home / "bytecode"),
+        }
+        job = self.fork("task", prelude)
+        return job.converse(startup(dag_id, task_id, file, **context))
+
+
+def startup(dag_id: str, task_id: str, file: str, **context: Any) -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return {
+        "type": "StartupDetails",
+        "ti": {
+            "id": str(uuid.uuid4()),
+            "task_id": task_id,
+            "dag_id": dag_id,
+            "run_id": "manual",
+            "try_number": 1,
+            "dag_version_id": str(uuid.uuid4()),
+            "map_index": -1,
+        },
+        "dag_rel_path": file,
+        "bundle_info": {"name": "dags", "version": None},
+        "start_date": now,
+        "ti_context": {
+            "dag_run": {
+                "dag_id": dag_id,
+                "run_id": "manual",
+                "logical_date": "2026-01-02T00:00:00Z",
+                "data_interval_start": "2026-01-02T00:00:00Z",
+                "data_interval_end": "2026-01-02T00:00:00Z",
+                "run_after": "2026-01-02T00:00:00Z",
+                "start_date": now,
+                "end_date": None,
+                "run_type": "manual",
+                "state": "running",
+                "conf": {},
+                "consumed_asset_events": [],
+                "partition_key": None,
+            },
+            "max_tries": 0,
+            "should_retry": False,
+            **context,
+        },
+        "sentry_integration": "",
+    }
+
+
+class TaskResult:
+    """What a task said and did."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.stdout = b""
+        self.stderr = b""
+        self.logs: list[dict[str, Any]] = []
+        self.exit: dict[str, Any] = {}
+
+    def types(self) -> list[str]:
+        return [message["type"] for message in self.messages]
+
+
+class Job:
+    """The supervisor's ends of one forked job."""
+
+    def __init__(self, supervisor: Supervisor, number: int, kind: str) -> None:
+        self.supervisor = supervisor
+        self.number = number
+        pairs = [socket.socketpair() for _ in range(4)]
+        self.channel, self.stdout, self.stderr, self.logs = (ours for ours, _ in pairs)
+        order = json.dumps({"op": "fork", "id": number, "kind": kind}).encode()
+        socket.send_fds(supervisor.control, [order], [theirs.fileno() for _, theirs in pairs])
+        for _, theirs in pairs:
+            theirs.close()
+
+    def result(self) -> dict[str, Any]:
+        data = b"".join(iter(lambda: self.channel.recv(65536), b""))
+        if data:
+            return json.loads(data[4:])
+        event = self.supervisor.wait_event("exited", self.number)
+        return {"exit": event, "output": drain(self.stderr)}
+
+    def converse(self, start: dict[str, Any]) -> TaskResult:
+        """Answer every request with the least that the SDK accepts, until the process has ended."""
+        result = TaskResult()
+        self.reply(0, start)
+        buffers = {self.channel: b"", self.stdout: b"", self.stderr: b"", self.logs: b""}
+        open_ends = set(buffers)
+        while open_ends:
+            for sock in select.select(list(open_ends), [], [], 30)[0]:
+                chunk = sock.recv(65536)
+                if not chunk:
+                    open_ends.discard(sock)
+                buffers[sock] += chunk
+            while len(frame := buffers[self.channel]) >= 4:
+                size = int.from_bytes(frame[:4], "big")
+                if len(frame) < 4 + size:
+                    break
+                number, body, *_ = msgspec.msgpack.decode(frame[4 : 4 + size])
+                buffers[self.channel] = frame[4 + size :]
+                result.messages.append(body)
+                with contextlib.suppress(BrokenPipeError):
+                    self.reply(number, answer(body))
+        result.stdout, result.stderr = buffers[self.stdout], buffers[self.stderr]
+        result.logs = [json.loads(line) for line in buffers[self.logs].splitlines()]
+        result.exit = self.supervisor.wait_event("exited", self.number)
+        return result
+
+    def reply(self, number: int, body: dict[str, Any] | None) -> None:
+        data = msgspec.msgpack.encode([number, body, None])
+        self.channel.sendall(len(data).to_bytes(4, "big") + data)
+
+
+def answer(body: dict[str, Any]) -> dict[str, Any] | None:
+    match body["type"]:
+        case "GetXCom":
+            return {"type": "XComResult", "key": body["key"], "value": None}
+        case "GetXComSequenceSlice":
+            return {"type": "XComSequenceSliceResult", "root": []}
+        case "GetVariable":
+            return {"type": "ErrorResponse", "error": "VARIABLE_NOT_FOUND", "detail": {}}
+    return None
+
+
+def drain(sock: socket.socket) -> str:
+    return b"".join(iter(lambda: sock.recv(65536), b"")).decode(errors="replace")

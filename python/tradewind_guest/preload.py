@@ -1,0 +1,146 @@
+"""Loads, once and before any fork, what every task would otherwise load for itself."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import signal
+import warnings
+from typing import Any
+
+from tradewind_guest import log_sink
+
+#: Imported at start. One that is missing is skipped: a provider package is the user's choice.
+MODULES = (
+    "airflow.sdk",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.context",
+    "airflow.sdk.execution_time.macros",
+    "airflow.sdk.execution_time.sentry",
+    "airflow.sdk.execution_time.timeout",
+    "airflow.sdk.execution_time.xcom",
+    "airflow.sdk.execution_time.secrets.execution_api",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.definitions.retry_policy",
+    "airflow.sdk.log",
+    "airflow.sdk.plugins_manager",
+    "airflow.sdk.serde",
+    "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.importers.python_importer",
+    "airflow.dag_processing.bundles.manager",
+    "airflow.dag_processing.bundles.local",
+    "airflow.serialization.serialized_objects",
+    "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.operators.python",
+    "airflow.providers.standard.operators.branch",
+    "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.providers.standard.sensors.python",
+    "airflow.providers.standard.sensors.bash",
+    "airflow.providers.standard.sensors.filesystem",
+    "airflow.providers.standard.sensors.date_time",
+    "airflow.providers.standard.sensors.time_delta",
+    "airflow.providers.standard.decorators.bash",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.decorators.branch_python",
+    "airflow.providers.standard.decorators.short_circuit",
+    "airflow.providers.standard.decorators.sensor",
+    "airflow.version",
+    "jinja2.ext",
+    "jinja2.sandbox",
+    "setproctitle",
+    "encodings.idna",
+    "importlib.resources",
+    "multiprocessing.util",
+    "msgspec",
+    "pendulum",
+    "rich.traceback",
+    "tempfile",
+    "sqlite3",
+    "tradewind_guest.task_host",
+)
+
+
+def preload(extra: list[str]) -> None:
+    """Import the SDK and get everything ready that does not depend on a task."""
+    with warnings.catch_warnings():
+        # Deprecations inside of published packages are news for their authors, not for our log.
+        warnings.simplefilter("ignore")
+        for name in (*MODULES, *extra):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    _initialise_settings()
+    _share_type_adapters()
+    let_segfaults_kill()
+    log_sink.configure()
+    _warm_up()
+    # The last one, by which it tells the modules of a parsed file from those that were there before.
+    importlib.import_module("tradewind_guest.parse_host")
+    # Objects made so far are taken out of the collector's sight: a child's collection would otherwise write to, and
+    # so copy, every page that it shares with this process.
+    gc.collect()
+    gc.freeze()
+
+
+def _initialise_settings() -> None:
+    """Do what importing Airflow does unless used as a library, without its logging and database parts."""
+    from airflow import settings
+
+    settings.configure_vars()
+    settings.prepare_syspath_for_config_and_plugins()
+    settings.load_policy_plugins(settings.get_policy_plugin_manager())
+    settings.import_local_settings()
+    settings._configure_secrets_masker()
+
+
+def _share_type_adapters() -> None:
+    """Build the validators of messages and rendered fields once; the SDK would build them in each task."""
+    from airflow.sdk.execution_time import comms, task_runner
+    from pydantic import JsonValue
+
+    build = comms.TypeAdapter
+    built: dict[Any, Any] = {}
+
+    def adapter(type_: Any) -> Any:
+        try:
+            known = built.get(type_)
+        except TypeError:  # Not every type can be looked up.
+            return build(type_)
+        if known is None:
+            known = built[type_] = build(type_)
+        return known
+
+    for module in (comms, task_runner):
+        module.TypeAdapter = adapter
+    for type_ in (comms.ToTask, JsonValue, dict[str, JsonValue]):
+        adapter(type_)
+
+
+def let_segfaults_kill() -> None:
+    """Keep Airflow's importer from handling SIGSEGV in Python: a real fault would then be retried for ever."""
+    from airflow.dag_processing.importers import python_importer
+
+    class SignalModule:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(signal, name)
+
+        @staticmethod
+        def signal(signum: int, handler: Any) -> Any:
+            return None if signum == signal.SIGSEGV else signal.signal(signum, handler)
+
+    python_importer.signal = SignalModule()
+
+
+def _warm_up() -> None:
+    """Run the lazy parts of the SDK once, so that they are done when a child needs them."""
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.listener import get_listener_manager
+    from airflow.sdk.plugins_manager import integrate_macros_plugins
+
+    conf.getboolean("metrics", "legacy_names_on")
+    with contextlib.suppress(Exception):
+        get_listener_manager()
+    with contextlib.suppress(Exception):
+        integrate_macros_plugins()
