@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from supervisor import Supervisor
+from supervisor import Supervisor, startup
 
 DAG = """
 import os, subprocess, sys, time
@@ -73,3 +73,26 @@ def test_the_zygote_is_single_threaded(supervisor: Supervisor) -> None:
 def test_an_unknown_job_cannot_be_killed(supervisor: Supervisor, root: Path) -> None:
     supervisor.order(op="kill", id=999_999, signal=9, tree=True)
     assert supervisor.task(root, "d.py", "d", "say").exit["code"] == 0
+
+
+def test_the_end_of_the_supervisor_is_the_end_of_all(root: Path, tmp_path: Path) -> None:
+    (root / "d.py").write_text(DAG + """
+    PythonOperator(task_id="sleep", python_callable=lambda: time.sleep(1000))
+""")
+    supervisor = Supervisor(tmp_path / "home")
+    job = supervisor.fork(
+        "task",
+        {
+            "env": {},
+            "bundle_name": "dags",
+            "bundle_dir": str(root),
+            "working_dir": str(root),
+            "bytecode_dir": None,
+        },
+    )
+    pid = supervisor.wait_event("forked", job.number)["pid"]
+    job.reply(0, startup("d", "sleep", "d.py"))
+    assert b"Pre Execute" in job.logs.recv(65536)
+    supervisor.close()
+    assert supervisor.process.returncode == 0
+    assert not os.path.exists(f"/proc/{pid}") or b") Z " in Path(f"/proc/{pid}/stat").read_bytes()

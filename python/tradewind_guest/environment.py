@@ -37,6 +37,9 @@ def isolate(home: Path) -> None:
         "AIRFLOW__WORKERS__MISSING_DAG_RETRIES": "0",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
+        # Standard input of a task is a socket. A bash that finds one there, and no sign of a shell above it, takes
+        # itself for a remote login and runs ~/.bashrc.
+        "SHLVL": "1",
     }
     for key, value in defaults.items():
         os.environ.setdefault(key, value)

@@ -58,13 +58,17 @@ impl ControlSocket {
 }
 
 fn send_packet(socket: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    // A packet goes as a whole or not at all.
+    send_some(socket, packet, fds).map(|_| ())
+}
+
+fn send_some(socket: BorrowedFd<'_>, data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many file descriptors for one packet"));
     }
-    rustix::net::sendmsg(socket, &[io::IoSlice::new(packet)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
+    Ok(rustix::net::sendmsg(socket, &[io::IoSlice::new(data)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
 
 /// Our ends of one job.
@@ -102,7 +106,14 @@ pub(crate) fn job_channels() -> io::Result<(JobChannels, GuestEnds)> {
     Ok((channels, GuestEnds([requests.into(), stdout, stderr, logs])))
 }
 
-fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
+/// Sends a frame whose first byte carries a file descriptor.
+pub(crate) async fn send_with_fd(stream: &mut UnixStream, frame: &[u8], fd: OwnedFd) -> io::Result<()> {
+    let sent = stream.async_io(Interest::WRITABLE, || send_some(stream.as_fd(), frame, &[fd.as_fd()])).await?;
+    tokio::io::AsyncWriteExt::write_all(stream, &frame[sent..]).await
+}
+
+/// A pipe that a process of the task writes to.
+pub(crate) fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     Ok((pipe::Receiver::from_owned_fd(read)?, write))
 }

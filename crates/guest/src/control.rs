@@ -139,13 +139,20 @@ impl Control {
 
     /// Tells the zygote to end; it kills what still runs.
     pub(crate) async fn stop(&self) {
-        let _ = self.socket.send(json!({"op": "stop"}).to_string().as_bytes(), &[]).await;
+        let _ = self.socket.send(STOP_ORDER, &[]).await;
         let ended = async {
             while self.is_alive() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // The dispatcher holds the socket too, so closing our share of it would say nothing.
+        let _ = self.socket.try_send(STOP_ORDER);
     }
 }
 
@@ -187,6 +194,7 @@ impl Drop for Job {
     }
 }
 
+const STOP_ORDER: &[u8] = br#"{"op": "stop"}"#;
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 

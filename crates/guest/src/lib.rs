@@ -24,4 +24,4 @@ mod zygote;
 
 pub use api::*;
 pub use parse::{Parser, parse_file};
-pub use zygote::Zygote;
+pub use zygote::{Zygote, hide_from_guests};

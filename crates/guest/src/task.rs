@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::api::{
     GuestEnv, GuestError, LogLevel, LogLine, ProcessExit, ResourceUsage, Stop, StopReason, TaskControl, TaskExit,
     TaskHost, TaskLaunch, TaskOutcome,
 };
-use crate::channels::{JobChannels, job_channels};
+use crate::channels::{JobChannels, job_channels, output_pipe, send_with_fd};
 use crate::control::{Control, Job, JobEvent, Killer, lock, os_error};
 use crate::logs::{LastError, LogPump, Source, read_stream, remark};
 use crate::mask::Masker;
@@ -186,6 +188,8 @@ impl Attempt<'_> {
         remarks: mpsc::Sender<LogLine>,
     ) {
         let mut early = Some(early);
+        // A subprocess with an interpreter of its own can ask for one more log channel. Dropped with this future.
+        let mut more_logs = JoinSet::new();
         if let Err(error) = wire::write_all(&mut stream, &first_words).await {
             self.violate(format!("write to the task: {error}"), &remarks).await;
             return;
@@ -193,9 +197,16 @@ impl Attempt<'_> {
         loop {
             let request = match wire::read_request(&mut stream).await {
                 Ok(Some(request)) => request,
-                Ok(None) => return,
+                Ok(None) => break,
                 Err(error) => return self.violate(error.to_string(), &remarks).await,
             };
+            if request.kind == "ResendLoggingFD" {
+                match self.send_log_channel(&mut stream, request.id).await {
+                    Ok(logs) => drop(more_logs.spawn(read_stream(Source::Json, logs, remarks.clone()))),
+                    Err(error) => return self.violate(format!("send a log channel: {error}"), &remarks).await,
+                }
+                continue;
+            }
             let taken = lock(&self.report).take(&request.kind, &request.body);
             let reply = match taken {
                 Ok(true) => Reply::Done,
@@ -232,6 +243,17 @@ impl Attempt<'_> {
                 let _ = early.send((outcome, skipped));
             }
         }
+        while more_logs.join_next().await.is_some() {}
+    }
+
+    /// Answers `ResendLoggingFD` with the writing end of a new pipe.
+    async fn send_log_channel(&self, stream: &mut UnixStream, id: u64) -> std::io::Result<pipe::Receiver> {
+        let (logs, theirs) = output_pipe()?;
+        // The number is that of our side; the SDK puts its own in its place.
+        let body = json!({"type": "SentFDs", "fds": [0]});
+        let frame = wire::response(id, Some(&body), None).map_err(std::io::Error::other)?;
+        send_with_fd(stream, &frame, theirs).await?;
+        Ok(logs)
     }
 
     async fn violate(&self, reason: String, remarks: &mpsc::Sender<LogLine>) {

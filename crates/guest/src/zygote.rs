@@ -48,3 +48,12 @@ impl Zygote {
         self.control.stop().await;
     }
 }
+
+/// Keeps processes of the same user, and so user code, from reading this process's memory and environment.
+///
+/// For the start of every process that holds secrets and runs guests. The cost: its own `/proc` entries then belong to
+/// root, and it leaves no core dump.
+pub fn hide_from_guests() -> std::io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}

@@ -77,6 +77,19 @@ def see_environment():
     return {key: value for key, value in os.environ.items() if "SECRET" in key or key == "VISIBLE"}
 
 
+def ask_from_a_subprocess():
+    """Do what PythonVirtualenvOperator does: a new interpreter takes over the channel to the supervisor."""
+    script = (
+        "import os; os.environ['_AIRFLOW__AS_LIBRARY'] = '1'\n"
+        "from airflow.sdk.execution_time import task_runner\n"
+        "import structlog; task_runner.log = structlog.get_logger()\n"
+        "task_runner.reinit_supervisor_comms()\n"
+        "from airflow.sdk import Variable\n"
+        "structlog.get_logger('sub').warning('the variable is ' + Variable.get('greeting'))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdin=0)
+
+
 class Stoppable(BaseOperator):
     def execute(self, context):
         print("working", flush=True)
@@ -134,6 +147,7 @@ with DAG("basics", schedule="@daily", start_date=datetime.datetime(2026, 1, 1), 
     PythonOperator(task_id="much", python_callable=print_much)
     PythonOperator(task_id="speak", python_callable=speak)
     PythonOperator(task_id="settings", python_callable=use_settings)
+    PythonOperator(task_id="subprocess", python_callable=ask_from_a_subprocess)
     PythonOperator(task_id="environment", python_callable=see_environment)
     PythonOperator(task_id="large", python_callable=lambda: "x" * 200_000)
     PythonOperator(task_id="nan", python_callable=lambda: {"loss": float("nan")})

@@ -46,3 +46,16 @@ fn a_traceback_reads_as_python_prints_it() {
         assert!(traceback.contains("basics.py\", line ") && traceback.ends_with("ValueError: broken\n"), "{traceback}");
     });
 }
+
+#[test]
+fn an_interpreter_that_a_task_starts_can_ask_and_log_too() {
+    on_runtime(async {
+        let host = MemoryHost::new();
+        host.put_variable("greeting", "hello");
+        let exit = run("subprocess", &host).await;
+        assert!(matches!(exit.outcome, TaskOutcome::Success { .. }), "{}", host.text());
+        let lines = host.lines();
+        let line = lines.iter().find(|line| line.message == "the variable is hello").expect("the line");
+        assert_eq!(line.level, LogLevel::Warning);
+    });
+}

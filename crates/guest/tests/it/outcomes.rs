@@ -21,6 +21,18 @@ fn a_bash_task_renders_its_template_and_pushes_its_last_line() {
 }
 
 #[test]
+fn bash_does_not_take_itself_for_a_login_shell() {
+    on_runtime(async {
+        let host = MemoryHost::new();
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join(".bashrc"), "echo bashrc was run").unwrap();
+        let env = vec![("HOME".to_owned(), home.path().display().to_string())];
+        run_launch(TaskLaunch { env, ..launch("basics", "bash") }, &host).await;
+        assert!(!host.text().contains("bashrc was run"), "{}", host.text());
+    });
+}
+
+#[test]
 fn run_conf_becomes_params() {
     on_runtime(async {
         let host = MemoryHost::new();

@@ -77,26 +77,29 @@ fn dropping_the_run_kills_the_task() {
     });
 }
 
+/// Starts a zygote and a task in it; returns both and the pid of the task's child.
+async fn running_zygote(name: &str) -> (Arc<Zygote>, tokio::task::JoinHandle<Result<TaskExit, GuestError>>, u32) {
+    let zygote = Arc::new(Zygote::start(guest_env(name)).await.expect("a zygote"));
+    let host = MemoryHost::new();
+    let (_stopper, control) = TaskControl::new();
+    let running = tokio::spawn({
+        let (zygote, host) = (Arc::clone(&zygote), host.clone());
+        async move { zygote.run(launch("basics", "grandchild"), host, control).await }
+    });
+    let pid = last_number(&host.wait_for_line("grandchild ").await);
+    (zygote, running, pid)
+}
+
 #[test]
-fn a_shutdown_kills_what_runs() {
+fn dropping_the_zygote_ends_it_and_what_runs() {
     on_runtime(async {
-        let zygote = Zygote::start(guest_env("stopped")).await.expect("a zygote");
-        let zygote = Arc::new(zygote);
-        let host = MemoryHost::new();
-        let (_stopper, control) = TaskControl::new();
-        let running = tokio::spawn({
-            let (zygote, host) = (Arc::clone(&zygote), host.clone());
-            async move {
-                let exit = zygote.run(launch("basics", "grandchild"), host, control).await;
-                drop(zygote);
-                exit
-            }
-        });
-        let pid = last_number(&host.wait_for_line("grandchild ").await);
-        drop(zygote);
+        let (zygote, running, pid) = running_zygote("dropped").await;
+        let zygote_pid = zygote.pid();
         running.abort();
         let _ = running.await;
+        drop(zygote);
         wait_until_gone(pid).await;
+        wait_until_gone(zygote_pid).await;
     });
 }
 
