@@ -3,6 +3,7 @@
 //!
 //! This crate never runs user code in its own process, and a file that is wrong never disturbs another one.
 
+pub mod airflow;
 mod order;
 mod problem;
 pub mod yaml;

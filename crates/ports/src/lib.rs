@@ -2,6 +2,8 @@
 //! suites that every adapter passes are in [`conformance`] (feature `conformance`).
 
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod logs;
 mod page;

@@ -124,7 +124,7 @@ impl RedisQueue {
         match connected {
             Ok(connection) => {
                 *pacing = Pacing::default();
-                Ok(connection)
+                Ok((connection, false))
             }
             Err(error) => {
                 pacing.failures = pacing.failures.saturating_add(1);
@@ -288,20 +288,27 @@ impl Queue for RedisQueue {
             let answer = self.run(ask(redis::cmd("ZMPOP"))).await?;
             return self.popped(queues, &keys, answer);
         }
-        let mut connection = self.waiting_connection(wait).await?;
         let mut command = redis::cmd("BZMPOP");
         // Zero would wait for ever.
         command.arg(wait.as_secs_f64().max(0.001));
         let command = ask(command);
-        let answer: Value =
-            match tokio::time::timeout(wait + COMMAND_TIMEOUT, command.query_async(&mut connection)).await {
-                Ok(Ok(answer)) => answer,
+        let (connection, answer) = loop {
+            let (mut connection, was_idle) = self.waiting_connection(wait).await?;
+            let call = command.query_async(&mut connection);
+            match tokio::time::timeout(wait + COMMAND_TIMEOUT, call).await {
+                Ok(Ok(answer)) => break (connection, answer),
+                // A connection that was idle may have died long ago; so may have the others.
+                Ok(Err(error)) if was_idle && error.is_io_error() => lock(&self.idle).clear(),
                 // The connection is dropped with what may still come over it.
                 Ok(Err(error)) => return Err(self.failed(&error)),
                 Err(_) => {
-                    return Err(QueueError::Unavailable(format!("Redis at {} did not end a pop in time", self.place)));
+                    return Err(QueueError::Unavailable(format!(
+                        "Redis at {} did not end a pop in time",
+                        self.place
+                    )));
                 }
-            };
+            }
+        };
         {
             let mut idle = lock(&self.idle);
             if idle.len() < MAX_IDLE {

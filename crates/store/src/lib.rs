@@ -28,7 +28,7 @@ mod task_instances;
 mod xcoms;
 
 pub use file_logs::FileLogs;
-pub use open::{StoreOptions, open, redacted};
+pub use open::{StoreOptions, open, open_sql, redacted};
 pub use store::SqlStore;
 use tradewind_ports::{LogStore, Store};
 

@@ -50,7 +50,11 @@ pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<dyn FullStore>
     Ok(Arc::new(open_sql(url, options).await?))
 }
 
-pub(crate) async fn open_sql(url: &str, options: StoreOptions) -> Result<SqlStore, StoreError> {
+/// [`open`], as the adapter itself: for what the ports do not name ([`SqlStore::check_statements`]).
+///
+/// # Errors
+/// Those of [`open`].
+pub async fn open_sql(url: &str, options: StoreOptions) -> Result<SqlStore, StoreError> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         "postgres" | "postgresql" => {

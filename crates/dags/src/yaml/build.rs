@@ -110,8 +110,8 @@ impl<'n> Builder<'n> {
             timetable: Timetable::None,
             schedule_text: None,
             timezone: zone.0,
-            start_date: self.instant(self.root, "start_date", fields.start_date.as_deref(), &zone.1),
-            end_date: self.instant(self.root, "end_date", fields.end_date.as_deref(), &zone.1),
+            start_date: self.instant(self.root, "", "start_date", fields.start_date.as_deref(), &zone.1),
+            end_date: self.instant(self.root, "", "end_date", fields.end_date.as_deref(), &zone.1),
             catchup: fields.catchup.unwrap_or(false),
             max_active_runs: fields.max_active_runs.unwrap_or(16),
             max_active_tasks: fields.max_active_tasks.unwrap_or(16),
@@ -219,6 +219,7 @@ impl<'n> Builder<'n> {
     fn instant(
         &mut self,
         node: &Node,
+        path: &str,
         field: &str,
         text: Option<&str>,
         zone: &TimeZone,
@@ -234,7 +235,7 @@ impl<'n> Builder<'n> {
                 "\"{text}\" is no date: write 2026-01-31, 2026-01-31T09:30 (in the DAG's timezone) or \
                  2026-01-31T09:30:00Z"
             );
-            self.fault(node.place_of(field), field, message);
+            self.fault(node.place_of(field), &format!("{path}{field}"), message);
         }
         instant
     }
@@ -438,9 +439,9 @@ impl<'n> Builder<'n> {
         spec.owner = pick!(owner);
         spec.do_xcom_push = pick!(do_xcom_push).unwrap_or(true);
         let start = pick!(start_date);
-        spec.start_date = self.instant(node, "start_date", start.as_deref(), zone);
+        spec.start_date = self.instant(node, &format!("{path}."), "start_date", start.as_deref(), zone);
         let end = pick!(end_date);
-        spec.end_date = self.instant(node, "end_date", end.as_deref(), zone);
+        spec.end_date = self.instant(node, &format!("{path}."), "end_date", end.as_deref(), zone);
         self.check_task(&spec, node, path);
         spec
     }

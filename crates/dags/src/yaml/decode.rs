@@ -280,6 +280,7 @@ impl<'n> Deserializer<'n> for NodeReader<'n> {
     }
 
     serde::forward_to_deserialize_any! {
+        <W: Visitor<'n>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
         identifier
     }
@@ -336,6 +337,7 @@ impl<'n> Deserializer<'n> for EntriesReader<'n> {
     }
 
     serde::forward_to_deserialize_any! {
+        <W: Visitor<'n>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }

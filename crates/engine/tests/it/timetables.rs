@@ -328,7 +328,7 @@ fn bad_crons_and_zones_are_named() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
     /// Ticks come in order and in their zone, also over changes of the clocks.
     #[test]
     fn ticks_rise(minute in 0u32..60, hour in 0u32..24, from in 1_700_000_000i64..1_900_000_000) {

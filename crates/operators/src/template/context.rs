@@ -139,7 +139,7 @@ impl Context {
             ("clear_number", Value::from(run.clear_number)),
             ("triggering_user_name", serde(&run.triggered_by)),
         ];
-        fields.into_iter().collect()
+        Value::from_pairs(fields)
     }
 }
 

@@ -28,10 +28,7 @@ impl Object for Macros {
                 let (ds, input, output): (&str, &str, &str) = from_args(args)?;
                 ds_format(ds, input, output).map(Value::from)
             }
-            other => Err(Error::new(
-                ErrorKind::UnknownMethod,
-                format!("macros.{other} needs Python; here are ds_add, ds_format, json.dumps and json.loads"),
-            )),
+            other => Err(invalid(format!("macros.{other} needs Python; here are ds_add, ds_format, json.dumps and json.loads"))),
         }
     }
 

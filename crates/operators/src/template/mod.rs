@@ -172,12 +172,20 @@ fn describe(field: &str, template: &str, error: &Error) -> OperatorError {
         message.push_str(&format!(": {text}"));
         cause = source;
     }
-    let expression = error.range().and_then(|range| template.get(range));
-    if let Some(expression) = expression.map(str::trim).filter(|text| !text.is_empty()) {
+    if let Some(expression) = error.range().and_then(|range| around(template, range)) {
         let short: String = expression.chars().take(120).collect();
         message.push_str(&format!(" (in `{short}`)"));
     }
     OperatorError::Failed(message)
+}
+
+/// The whole `{{ … }}` or `{% … %}` around a range of a template.
+fn around(template: &str, range: std::ops::Range<usize>) -> Option<&str> {
+    let before = template.get(..range.start)?;
+    let start = before.rfind("{{").max(before.rfind("{%"))?;
+    let after = template.get(range.end..)?;
+    let end = [after.find("}}"), after.find("%}")].into_iter().flatten().min()?;
+    template.get(start..range.end + end + 2)
 }
 
 /// Python's `datetime.isoformat()` of an instant in UTC.

@@ -161,7 +161,7 @@ impl Variables {
             let lookups = Arc::clone(lookups);
             Value::from_object(Self { lookups, json })
         };
-        [("value", of(false)), ("json", of(true))].into_iter().collect()
+        Value::from_pairs([("value", of(false)), ("json", of(true))])
     }
 
     fn find(&self, key: &str) -> Result<Option<Value>, Error> {
@@ -243,7 +243,7 @@ fn connection_value(connection: &Connection) -> Value {
         ("extra", Value::from(extra)),
         ("extra_dejson", serde(dejson)),
     ];
-    fields.into_iter().collect()
+    Value::from_pairs(fields)
 }
 
 impl Object for Connections {

@@ -79,7 +79,7 @@ async fn lookups_are_made() {
         ("{{ ti.xcom_pull('none', default='ignored') }}", "None"),
         (
             "{% for t in ['extract', 'mapped'] %}{{ ti.xcom_pull(t) }};{% endfor %}",
-            "{'rows': 5, 'ok': True};['a', 'b'];",
+            "{'ok': True, 'rows': 5};['a', 'b'];",
         ),
         ("{% if var.value.bucket.startswith('s3') %}cloud{% else %}disk{% endif %}", "cloud"),
     ] {

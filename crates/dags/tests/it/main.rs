@@ -1,0 +1,5 @@
+//! The DAG sources against real files, the real Airflow package and a real gRPC server.
+
+mod airflow_dags;
+mod yaml_errors;
+mod yaml_good;

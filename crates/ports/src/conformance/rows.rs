@@ -1,0 +1,242 @@
+//! Rows for the cases: small ones, and ones with something in every field.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tradewind_types::{
+    DEFAULT_SHARD, DagRow, DagRun, DagSource, DagSpec, DagVersion, LeaseToken, Operator, RunNo,
+    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId,
+    Timestamp, Timetable, UNMAPPED, WriteSet, XCom,
+};
+use uuid::Uuid;
+
+use crate::Store;
+
+/// An instant with microseconds, `seconds` after a fixed one.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_microsecond((1_790_000_000 + seconds) * 1_000_000 + 123_456).unwrap()
+}
+
+/// A DAG with the given tasks and nothing else.
+pub fn spec(dag_id: &str, tasks: &[&str]) -> DagSpec {
+    DagSpec {
+        dag_id: dag_id.into(),
+        display_name: None,
+        description: None,
+        doc_md: None,
+        timetable: Timetable::None,
+        schedule_text: None,
+        timezone: "UTC".to_owned(),
+        start_date: None,
+        end_date: None,
+        catchup: false,
+        max_active_runs: 16,
+        max_active_tasks: 16,
+        max_consecutive_failed_dag_runs: 0,
+        dagrun_timeout: None,
+        fail_fast: false,
+        is_paused_upon_creation: None,
+        tags: Vec::new(),
+        owners: Vec::new(),
+        params: BTreeMap::new(),
+        tasks: tasks
+            .iter()
+            .map(|task| TaskSpec::new(*task, Operator::Empty))
+            .collect(),
+        task_groups: Vec::new(),
+        source: DagSource {
+            kind: SourceKind::Yaml,
+            rel_path: format!("{dag_id}.yaml"),
+        },
+    }
+}
+
+/// A version of `spec` with the given hash.
+pub fn version(spec: DagSpec, hash: &str, number: u32) -> Arc<DagVersion> {
+    Arc::new(DagVersion {
+        hash: hash.into(),
+        number,
+        bundle: None,
+        created_at: at(0),
+        spec,
+    })
+}
+
+/// The row of the DAG whose current version is `version`.
+pub fn dag(version: &DagVersion) -> DagRow {
+    DagRow {
+        dag_id: version.spec.dag_id.clone(),
+        version: version.hash.clone(),
+        version_number: version.number,
+        is_paused: false,
+        is_stale: false,
+        source: version.spec.source.clone(),
+        parsed_at: at(1),
+        failed_runs: 0,
+    }
+}
+
+/// A queued manual run without logical date.
+pub fn run(no: u64, version: &DagVersion) -> DagRun {
+    DagRun {
+        run_no: RunNo(no),
+        dag_id: version.spec.dag_id.clone(),
+        run_id: format!("run-{no}").as_str().into(),
+        run_type: RunType::Manual,
+        state: RunState::Queued,
+        version: version.hash.clone(),
+        logical_date: None,
+        data_interval_start: None,
+        data_interval_end: None,
+        run_after: at(i64::try_from(no).unwrap()),
+        conf: serde_json::json!({}),
+        queued_at: at(2),
+        start_date: None,
+        end_date: None,
+        clear_number: 0,
+        triggered_by: None,
+        note: None,
+    }
+}
+
+/// An instance of a task that nothing happened to yet.
+pub fn task_instance(run: &DagRun, task: &str) -> TaskInstance {
+    TaskInstance {
+        id: TiId::derive(run.run_no, &task.into(), UNMAPPED),
+        run_no: run.run_no,
+        dag_id: run.dag_id.clone(),
+        run_id: run.run_id.clone(),
+        task_id: task.into(),
+        map_index: UNMAPPED,
+        operator: "EmptyOperator".to_owned(),
+        pool: "default_pool".into(),
+        pool_slots: 1,
+        queue: "default".into(),
+        priority_weight: 1,
+        state: TaskState::NoStatus,
+        try_number: 0,
+        max_tries: 0,
+        attempt: 0,
+        worker_losses: 0,
+        scheduled_at: None,
+        queued_at: None,
+        start_date: None,
+        end_date: None,
+        next_at: None,
+        first_poke_at: None,
+        worker: None,
+        token: None,
+        note: None,
+        skips: Vec::new(),
+    }
+}
+
+/// A run with something in every field.
+pub fn full_run(no: u64, version: &DagVersion) -> DagRun {
+    DagRun {
+        run_id: "scheduled__2026-01-01T00:00:00+00:00".into(),
+        run_type: RunType::Scheduled,
+        state: RunState::Failed,
+        logical_date: Some(at(10)),
+        data_interval_start: Some(at(11)),
+        data_interval_end: Some(at(12)),
+        run_after: at(13),
+        conf: serde_json::json!({"k": [1, 2.5, null, "Zürich ✓"], "n": {"a": true}}),
+        queued_at: at(14),
+        start_date: Some(at(15)),
+        end_date: Some(at(16)),
+        clear_number: 3,
+        triggered_by: Some("cli:ärger".to_owned()),
+        note: Some("timed out".to_owned()),
+        ..run(no, version)
+    }
+}
+
+/// A task instance with something in every field.
+pub fn full_task_instance(run: &DagRun, task: &str) -> TaskInstance {
+    let map_index = 7;
+    TaskInstance {
+        id: TiId::derive(run.run_no, &task.into(), map_index),
+        map_index,
+        operator: "PythonOperator".to_owned(),
+        pool: "gpu".into(),
+        pool_slots: 3,
+        queue: "ml".into(),
+        priority_weight: -i64::from(u32::MAX),
+        state: TaskState::UpForReschedule,
+        try_number: 2,
+        max_tries: 5,
+        attempt: 9,
+        worker_losses: 1,
+        scheduled_at: Some(at(20)),
+        queued_at: Some(at(21)),
+        start_date: Some(at(22)),
+        end_date: Some(at(23)),
+        next_at: Some(at(24)),
+        first_poke_at: Some(at(25)),
+        worker: Some("wörker-1".into()),
+        token: Some(LeaseToken(Uuid::from_u128(0xfeed))),
+        note: Some("poked".to_owned()),
+        skips: vec![("a.b".into(), UNMAPPED), ("c".into(), 4)],
+        ..task_instance(run, task)
+    }
+}
+
+/// A past attempt with something in every field.
+pub fn past_try(ti: &TaskInstance, attempt: u32) -> TaskTry {
+    TaskTry {
+        ti: ti.id,
+        run_no: ti.run_no,
+        attempt,
+        try_number: attempt,
+        state: TaskState::Failed,
+        queued_at: Some(at(30)),
+        start_date: Some(at(31)),
+        end_date: Some(at(32)),
+        worker: Some("w".into()),
+        note: Some("exit code 1".to_owned()),
+    }
+}
+
+/// An XCom of a task instance.
+pub fn xcom(ti: &TaskInstance, key: &str, value: serde_json::Value) -> XCom {
+    XCom {
+        ti: ti.id,
+        run_no: ti.run_no,
+        task_id: ti.task_id.clone(),
+        map_index: ti.map_index,
+        key: key.to_owned(),
+        value,
+        created_at: at(40),
+    }
+}
+
+/// A set that makes one DAG with the given tasks and its version, `v1`.
+pub fn dag_set(dag_id: &str, tasks: &[&str]) -> (WriteSet, Arc<DagVersion>) {
+    let version = version(spec(dag_id, tasks), "v1", 1);
+    let mut rows = WriteSet::default();
+    rows.versions.push(version.clone());
+    rows.dags.insert(dag_id.into(), dag(&version));
+    (rows, version)
+}
+
+/// Migrates and takes the lease for long enough that no case outlives it.
+pub async fn lead(store: &dyn Store) -> Term {
+    store.migrate().await.unwrap();
+    store
+        .acquire_lease(
+            DEFAULT_SHARD,
+            "leader",
+            Uuid::from_u128(1),
+            "http://leader",
+            Duration::from_secs(600),
+        )
+        .await
+        .unwrap()
+        .expect("a fresh store has no leader")
+        .term
+}
+
+/// Commits under a term of the default shard.
+pub async fn commit(store: &dyn Store, term: Term, rows: &WriteSet) {
+    store.commit(DEFAULT_SHARD, term, rows).await.unwrap();
+}

@@ -1,0 +1,7 @@
+//! The adapters against the conformance suites and what is theirs alone.
+
+mod files;
+mod fixture;
+mod opening;
+mod postgres;
+mod sqlite;
