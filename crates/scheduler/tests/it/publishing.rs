@@ -1,0 +1,121 @@
+//! What DAG processors publish: versions, refusals, and files that vanish.
+
+use tradewind_proto::{admin_client, dag_client, v1};
+
+use crate::harness::{ADMIN, Hand, Installation, Node, PROCESSOR, WORKER, dag, publish, trigger};
+
+async fn dags(node: &Node) -> Vec<v1::Dag> {
+    let request = v1::ListDagsRequest { include_stale: true, ..v1::ListDagsRequest::default() };
+    node.client(ADMIN)
+        .once(|channel| {
+            let request = request.clone();
+            async move { admin_client(channel).list_dags(request).await }
+        })
+        .await
+        .unwrap()
+        .dags
+}
+
+async fn import_errors(node: &Node) -> Vec<v1::ImportError> {
+    node.client(ADMIN)
+        .once(|channel| async move { admin_client(channel).list_import_errors(v1::ListRequest::default()).await })
+        .await
+        .unwrap()
+        .errors
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_count_and_a_run_keeps_the_one_that_it_started_with() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let processor = node.client(PROCESSOR);
+    publish(&processor, &dag("d", &[("old", &[])])).await;
+    publish(&processor, &dag("d", &[("old", &[])])).await;
+    assert_eq!(dags(&node).await[0].version_number, 1, "the same content is the same version");
+    trigger(&node.client(ADMIN), "d").await;
+    publish(&processor, &dag("d", &[("new", &[])])).await;
+    assert_eq!(dags(&node).await[0].version_number, 2);
+    let hand = Hand::new(node.client(WORKER), "w");
+    hand.register(&["default"]).await.unwrap();
+    let (grant, ..) = hand.next().await;
+    assert_eq!(grant.ti.unwrap().task_id, "old");
+    assert_eq!(grant.dag.unwrap().version_number, 1);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_another_file_defines_is_refused_and_named() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let mut spec = dag("d", &[("t", &[])]);
+    publish(&node.client(PROCESSOR), &spec).await;
+    spec.source.rel_path = "other.yaml".to_owned();
+    let answer = publish(&node.client(PROCESSOR), &spec).await;
+    assert!(answer.refused[0].message.contains("d.yaml"), "{answer:?}");
+    assert_eq!(import_errors(&node).await[0].rel_path, "other.yaml");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dag_that_cannot_be_scheduled_is_an_import_error() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let answer = publish(&node.client(PROCESSOR), &dag("d", &[("a", &["b"]), ("b", &["a"])])).await;
+    assert!(answer.refused[0].message.contains("cycle"), "{answer:?}");
+    assert!(dags(&node).await.is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_pool_and_an_unserved_queue_are_warnings() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let mut spec = dag("d", &[("t", &[])]);
+    spec.tasks[0].pool = "nowhere".into();
+    let warnings = publish(&node.client(PROCESSOR), &spec).await.warnings;
+    assert!(warnings.iter().any(|text| text.contains("nowhere")), "{warnings:?}");
+    assert!(warnings.iter().any(|text| text.contains("default")), "{warnings:?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dags_of_files_that_are_gone_become_stale() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    publish(&node.client(PROCESSOR), &dag("d", &[("t", &[])])).await;
+    let request = v1::CompleteScanRequest { rel_paths: vec!["other.py".to_owned()] };
+    let answer = node
+        .client(PROCESSOR)
+        .once(|channel| {
+            let request = request.clone();
+            async move { dag_client(channel).complete_scan(request).await }
+        })
+        .await
+        .unwrap();
+    assert_eq!(answer.stale, ["d"]);
+    assert!(dags(&node).await[0].is_stale);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_checked_against_its_hash() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let chunk = v1::BlobChunk { hash: "0".repeat(64), data: b"something else".to_vec(), last: true };
+    let error = node
+        .client(PROCESSOR)
+        .once(|channel| {
+            let chunk = chunk.clone();
+            async move { dag_client(channel).put_blobs(tokio_stream::iter([chunk])).await }
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, tradewind_types::ErrorCode::Invalid);
+    node.stop().await;
+}
