@@ -109,10 +109,10 @@ impl RedisQueue {
         pipeline.query_async(&mut self.commands.clone()).await.map_err(|error| self.failed(&error))
     }
 
-    /// A connection for one waiting command.
-    async fn waiting_connection(&self, wait: Duration) -> Result<MultiplexedConnection, QueueError> {
+    /// A connection for one waiting command, and whether it was used before.
+    async fn waiting_connection(&self, wait: Duration) -> Result<(MultiplexedConnection, bool), QueueError> {
         if let Some(connection) = lock(&self.idle).pop() {
-            return Ok(connection);
+            return Ok((connection, true));
         }
         let pause =
             lock(&self.pacing).not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
@@ -178,19 +178,16 @@ async fn connect(client: &Client, response_timeout: Option<Duration>) -> Result<
 /// What a failed command means. Errors of Redis never repeat the password.
 fn failed(place: &str, error: &RedisError) -> QueueError {
     let text = format!("Redis at {place}: {error}");
-    let needs_a_person = match error.kind() {
-        ErrorKind::AuthenticationFailed
-        | ErrorKind::InvalidClientConfig
-        | ErrorKind::Server(ServerErrorKind::NoPerm) => true,
-        _ => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")),
-    };
-    if needs_a_person {
-        return QueueError::Config(text);
-    }
     match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType | ErrorKind::Client => QueueError::Broken(text),
-        ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::CrossSlot) => QueueError::Broken(text),
-        ErrorKind::Extension if error.code() == Some("WRONGTYPE") => QueueError::Broken(text),
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => return QueueError::Config(text),
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType | ErrorKind::Client => return QueueError::Broken(text),
+        _ => {}
+    }
+    // A pipeline fails with the errors of its commands.
+    let answers = error.clone().into_server_errors();
+    match answers.as_deref().and_then(<[_]>::first).map(|(_, answer)| answer.code()) {
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => QueueError::Config(text),
+        Some("ERR" | "WRONGTYPE" | "CROSSSLOT") => QueueError::Broken(text),
         _ => QueueError::Unavailable(text),
     }
 }
@@ -288,24 +285,23 @@ impl Queue for RedisQueue {
             let answer = self.run(ask(redis::cmd("ZMPOP"))).await?;
             return self.popped(queues, &keys, answer);
         }
-        let mut command = redis::cmd("BZMPOP");
-        // Zero would wait for ever.
-        command.arg(wait.as_secs_f64().max(0.001));
-        let command = ask(command);
+        let deadline = Instant::now() + wait;
         let (connection, answer) = loop {
-            let (mut connection, was_idle) = self.waiting_connection(wait).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (mut connection, was_idle) = self.waiting_connection(left).await?;
+            let mut command = redis::cmd("BZMPOP");
+            // Zero would wait for ever.
+            command.arg(left.as_secs_f64().max(0.001));
+            let command = ask(command);
             let call = command.query_async(&mut connection);
-            match tokio::time::timeout(wait + COMMAND_TIMEOUT, call).await {
+            match tokio::time::timeout(left + COMMAND_TIMEOUT, call).await {
                 Ok(Ok(answer)) => break (connection, answer),
                 // A connection that was idle may have died long ago; so may have the others.
                 Ok(Err(error)) if was_idle && error.is_io_error() => lock(&self.idle).clear(),
                 // The connection is dropped with what may still come over it.
                 Ok(Err(error)) => return Err(self.failed(&error)),
                 Err(_) => {
-                    return Err(QueueError::Unavailable(format!(
-                        "Redis at {} did not end a pop in time",
-                        self.place
-                    )));
+                    return Err(QueueError::Unavailable(format!("Redis at {} did not end a pop in time", self.place)));
                 }
             }
         };

@@ -13,14 +13,7 @@ async fn queue() -> (Arc<MemoryQueue>, ()) {
 tradewind_ports::queue_conformance!(queue);
 
 fn hint(n: u128) -> Hint {
-    Hint {
-        queue: "q".into(),
-        key: AttemptKey {
-            ti: TiId(uuid::Uuid::from_u128(n)),
-            attempt: 1,
-        },
-        score: 0,
-    }
+    Hint { queue: "q".into(), key: AttemptKey { ti: TiId(uuid::Uuid::from_u128(n)), attempt: 1 }, score: 0 }
 }
 
 /// In one process a pop that is given up never takes a hint with it, however late it is given up.

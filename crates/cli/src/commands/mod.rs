@@ -1,0 +1,13 @@
+//! The client commands: one file a group. Each reads arguments, calls the admin service and prints.
+
+pub mod completion;
+pub mod config;
+pub mod connections;
+pub mod dags;
+pub mod files;
+pub mod pools;
+pub mod queues;
+pub mod tasks;
+pub mod variables;
+pub mod workers;
+pub mod xcom;

@@ -1,0 +1,62 @@
+//! From the command line to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Cli, Command},
+    commands,
+    context::Context,
+    errors::{Exit, Outcome},
+    output,
+};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing to a closed stream is nobody's loss.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if error.exit != Exit::Success {
+                output::error(&error);
+            }
+            error.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Version => {
+            output::line(env!("CARGO_PKG_VERSION"))?;
+            Ok(Exit::Success)
+        }
+        Command::Completion { shell } => commands::completion::run(shell),
+        Command::Config(command) => commands::config::run(&context, command),
+        Command::Dags(command) => client_command(commands::dags::run(&context, command)),
+        Command::Tasks(command) => client_command(commands::tasks::run(&context, command)),
+        Command::Xcom(command) => client_command(commands::xcom::run(&context, command)),
+        Command::Pools(command) => client_command(commands::pools::run(&context, command)),
+        Command::Variables(command) => client_command(commands::variables::run(&context, command)),
+        Command::Connections(command) => client_command(commands::connections::run(&context, command)),
+        Command::Queues(command) => client_command(commands::queues::run(&context, command)),
+        Command::Workers(command) => client_command(commands::workers::run(&context, command)),
+    }
+}
+
+/// Client commands do one thing after the other: one thread is enough, and starts fastest.
+fn client_command(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,162 @@
+//! The store of the simulation: rows under a term, with the uniqueness rules of the real ones.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tradewind_engine::Snapshot;
+use tradewind_types::{
+    DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, RunType, TaskInstance, TaskTry, TiId,
+    Timestamp, VersionHash, WriteSet, XCom,
+};
+
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) term: u64,
+    pub(crate) dags: BTreeMap<DagId, DagRow>,
+    pub(crate) versions: BTreeMap<(DagId, VersionHash), Arc<DagVersion>>,
+    pub(crate) runs: BTreeMap<RunNo, DagRun>,
+    pub(crate) tis: BTreeMap<TiId, TaskInstance>,
+    pub(crate) tries: BTreeMap<(TiId, u32), TaskTry>,
+    pub(crate) xcoms: BTreeMap<(TiId, String), XCom>,
+    pub(crate) pools: BTreeMap<PoolName, Pool>,
+}
+
+pub(crate) enum CommitError {
+    /// Another leader took over; nothing was written.
+    StaleTerm,
+    /// A uniqueness rule was broken.
+    Conflict(String),
+}
+
+impl Store {
+    pub(crate) fn commit(
+        &mut self,
+        term: u64,
+        rows: &WriteSet,
+        guard: bool,
+    ) -> Result<(), CommitError> {
+        if guard && term != self.term {
+            return Err(CommitError::StaleTerm);
+        }
+        self.check_unique(rows).map_err(CommitError::Conflict)?;
+        for version in &rows.versions {
+            let key = (version.spec.dag_id.clone(), version.hash.clone());
+            self.versions.entry(key).or_insert_with(|| Arc::clone(version));
+        }
+        self.dags.extend(rows.dags.clone());
+        for (no, changed) in &rows.runs {
+            self.runs.insert(*no, changed.row.clone());
+        }
+        for (id, changed) in &rows.task_instances {
+            self.tis.insert(*id, changed.row.clone());
+        }
+        for attempt in &rows.tries {
+            self.tries.insert((attempt.ti, attempt.attempt), attempt.clone());
+        }
+        for ti in &rows.xcoms_cleared {
+            self.xcoms.retain(|(owner, _), _| owner != ti);
+        }
+        for xcom in &rows.xcoms {
+            self.xcoms.insert((xcom.ti, xcom.key.clone()), xcom.clone());
+        }
+        for (name, pool) in &rows.pools {
+            match pool {
+                Some(pool) => self.pools.insert(name.clone(), pool.clone()),
+                None => self.pools.remove(name),
+            };
+        }
+        Ok(())
+    }
+
+    fn check_unique(&self, rows: &WriteSet) -> Result<(), String> {
+        for (no, changed) in &rows.runs {
+            if changed.is_new == self.runs.contains_key(no) {
+                return Err(format!("run {no}: insert and update confused"));
+            }
+            if !changed.is_new {
+                continue;
+            }
+            let run = &changed.row;
+            for other in self.runs.values().filter(|other| other.dag_id == run.dag_id) {
+                let same_date = run.logical_date.is_some() && other.logical_date == run.logical_date;
+                if other.run_id == run.run_id || same_date {
+                    return Err(format!("I6: {} / {} exists twice", run.dag_id, run.run_id));
+                }
+            }
+        }
+        for (id, changed) in &rows.task_instances {
+            if changed.is_new == self.tis.contains_key(id) {
+                return Err(format!("{id}: insert and update confused"));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for attempt in &rows.tries {
+            let key = (attempt.ti, attempt.attempt);
+            if self.tries.contains_key(&key) || !seen.insert(key) {
+                return Err(format!(
+                    "I6: attempt {} of {} is kept twice",
+                    attempt.attempt, attempt.ti
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a new leader loads: see `Store::load` of the ports.
+    pub(crate) fn load(&self) -> Snapshot {
+        let mut runs: BTreeSet<RunNo> = self
+            .runs
+            .values()
+            .filter(|run| !run.state.is_finished())
+            .map(|run| run.run_no)
+            .collect();
+        let mut with_instances = runs.clone();
+        let at = |run: &DagRun| run.logical_date.unwrap_or(run.run_after);
+        for (dag_id, dag) in &self.dags {
+            let of_dag = || self.runs.values().filter(|run| run.dag_id == *dag_id);
+            let last: Option<&DagRun> = of_dag()
+                .filter(|run| run.run_type == RunType::Scheduled)
+                .max_by_key(|run| at(run));
+            runs.extend(last.map(|run| run.run_no));
+            let from: Option<Timestamp> = last.map(at);
+            runs.extend(
+                of_dag()
+                    .filter(|run| run.logical_date > from)
+                    .map(|run| run.run_no),
+            );
+            let version = &self.versions[&(dag_id.clone(), dag.version.clone())];
+            let past = |task: &tradewind_types::TaskSpec| {
+                task.depends_on_past || task.wait_for_downstream
+            };
+            if version.spec.tasks.iter().any(past) {
+                let latest = of_dag()
+                    .filter(|run| run.state.is_finished() && run.logical_date.is_some())
+                    .max_by_key(|run| run.logical_date);
+                runs.extend(latest.map(|run| run.run_no));
+                with_instances.extend(latest.map(|run| run.run_no));
+            }
+        }
+        Snapshot {
+            dags: self
+                .dags
+                .values()
+                .map(|row| {
+                    let key = (row.dag_id.clone(), row.version.clone());
+                    (row.clone(), Arc::clone(&self.versions[&key]))
+                })
+                .collect(),
+            versions: self.versions.values().cloned().collect(),
+            runs: runs.iter().map(|no| self.runs[no].clone()).collect(),
+            task_instances: self
+                .tis
+                .values()
+                .filter(|ti| with_instances.contains(&ti.run_no))
+                .cloned()
+                .collect(),
+            pools: self.pools.values().cloned().collect(),
+            next_run_no: self.runs.keys().next_back().map_or(1, |no| no.0 + 1),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! A worker of the simulation: slots, claims that are repeated, leases judged by its own clock, reports that are repeated;
+//! it dies, freezes, and wakes up without knowing that time has passed.
+
+use jiff::SignedDuration;
+use tradewind_engine::{ClaimAnswer, ClaimOffer, ClaimRequest, Reply};
+use tradewind_types::{
+    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, QueueName, Timestamp, UNMAPPED,
+    WorkerName, XCOM_RETURN_KEY, XComValue,
+};
+use uuid::Uuid;
+
+use crate::{
+    leader::{Answer, Letter, Request, options},
+    world::World,
+};
+
+pub(crate) struct Worker {
+    pub(crate) name: WorkerName,
+    pub(crate) incarnation: u32,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) slots: usize,
+    /// Dead until then.
+    pub(crate) dead_until: Option<Timestamp>,
+    pub(crate) frozen_until: Timestamp,
+    /// Its last heartbeat arrives then: they never overtake each other.
+    pub(crate) line_free: Timestamp,
+    pub(crate) beat_at: Timestamp,
+    pub(crate) offers: Vec<Offer>,
+    pub(crate) held: Vec<Held>,
+}
+
+pub(crate) struct Offer {
+    offer: ClaimOffer,
+    first_sent: Timestamp,
+    again_at: Timestamp,
+}
+
+pub(crate) struct Held {
+    pub(crate) key: AttemptKey,
+    pub(crate) token: LeaseToken,
+    /// When the task process ends by itself.
+    pub(crate) ends_at: Timestamp,
+    /// The worker kills the task then, if it is awake.
+    pub(crate) deadline: Timestamp,
+    /// It was frozen past its lease, so an overlap is excused.
+    pub(crate) overslept: bool,
+    report: Option<AttemptReport>,
+    again_at: Timestamp,
+}
+
+impl Worker {
+    pub(crate) fn awake(&self, now: Timestamp) -> bool {
+        self.dead_until.is_none() && self.frozen_until <= now
+    }
+}
+
+impl World {
+    pub(crate) fn work(&mut self, at: usize) {
+        let now = self.now;
+        let worker = &mut self.workers[at];
+        if let Some(until) = worker.dead_until {
+            if until > now {
+                return;
+            }
+            worker.dead_until = None;
+            worker.incarnation += 1;
+            let request = Request::Register {
+                worker: worker.name.clone(),
+            };
+            self.send(at, request, true);
+        }
+        if self.workers[at].frozen_until > now {
+            for held in &mut self.workers[at].held {
+                held.overslept |= held.deadline <= now;
+            }
+            return;
+        }
+        // A supervisor that wakes late may send what it has before it looks at the clock.
+        let careless = self.faults() && self.rng.chance(300);
+        if !careless {
+            let before = self.workers[at].held.len();
+            self.workers[at].held.retain(|held| held.deadline > now);
+            let killed = before - self.workers[at].held.len();
+            if killed > 0 {
+                self.note(|| format!("w{at} kills {killed} tasks whose lease ran out"));
+            }
+        }
+        self.send_reports(at);
+        self.claim(at);
+        if self.workers[at].beat_at <= now {
+            self.workers[at].beat_at = now + SignedDuration::from_secs(3);
+            let request = Request::Heartbeat {
+                worker: self.workers[at].name.clone(),
+                holds: self.workers[at]
+                    .held
+                    .iter()
+                    .map(|held| (held.key, held.token))
+                    .collect(),
+            };
+            self.send(at, request, true);
+        }
+    }
+
+    fn send_reports(&mut self, at: usize) {
+        let now = self.now;
+        for position in 0..self.workers[at].held.len() {
+            let held = &self.workers[at].held[position];
+            if held.ends_at > now || held.again_at > now {
+                continue;
+            }
+            let report = match &held.report {
+                Some(report) => report.clone(),
+                None => self.outcome(at, position),
+            };
+            let held = &mut self.workers[at].held[position];
+            held.report = Some(report.clone());
+            held.again_at = now + SignedDuration::from_secs(2);
+            self.send(at, Request::Report(report), false);
+        }
+    }
+
+    /// How a task ends.
+    fn outcome(&mut self, at: usize, position: usize) -> AttemptReport {
+        let (key, token) = {
+            let held = &self.workers[at].held[position];
+            (held.key, held.token)
+        };
+        let outcome = match self.rng.below(20) {
+            0..=2 => AttemptOutcome::Failed {
+                retry: self.rng.chance(800),
+                delay: None,
+            },
+            3 => AttemptOutcome::Skipped,
+            4 => AttemptOutcome::Reschedule {
+                at: self.later(20_000),
+            },
+            5 if self.faults() => AttemptOutcome::Released,
+            _ => AttemptOutcome::Success,
+        };
+        let mut skip = Vec::new();
+        if outcome == AttemptOutcome::Success && self.rng.chance(150) {
+            let below = self.downstream_of(key.ti);
+            skip = below
+                .into_iter()
+                .filter(|_| self.rng.chance(500))
+                .map(|task| (task, UNMAPPED))
+                .collect();
+        }
+        AttemptReport {
+            key,
+            token,
+            outcome,
+            xcoms: vec![XComValue {
+                key: XCOM_RETURN_KEY.to_owned(),
+                value: key.attempt.into(),
+            }],
+            skip,
+            note: None,
+            ended_at: self.now,
+        }
+    }
+
+    fn claim(&mut self, at: usize) {
+        let now = self.now;
+        let worker = &self.workers[at];
+        let queues = worker.queues.clone();
+        let mut free = worker
+            .slots
+            .saturating_sub(worker.held.len() + worker.offers.len());
+        let mut fresh = Vec::new();
+        // The queue is away now and then: then the worker asks for whatever is next.
+        let blind = self.faults() && self.rng.chance(50);
+        while free > 0 {
+            let key = if blind { None } else { self.queue.pop(&queues) };
+            if key.is_none() && !blind {
+                break;
+            }
+            free -= 1;
+            let token = LeaseToken(Uuid::from_u128(self.rng.u128()));
+            fresh.push(ClaimOffer { key, token });
+            if blind {
+                break;
+            }
+        }
+        if !fresh.is_empty() && self.faults() && self.rng.chance(self.options.faults) {
+            self.note(|| format!("w{at} dies with {} hints in its hand", fresh.len()));
+            return self.kill_worker(at);
+        }
+        for offer in fresh {
+            self.workers[at].offers.push(Offer {
+                offer,
+                first_sent: now,
+                again_at: now,
+            });
+        }
+        // Offers that nobody answered: again, under the same token, and given up after a while.
+        let patience = SignedDuration::from_secs(6);
+        let worker = &mut self.workers[at];
+        worker
+            .offers
+            .retain(|offer| now.duration_since(offer.first_sent) < patience);
+        let mut due = Vec::new();
+        for offer in &mut worker.offers {
+            if offer.again_at <= now {
+                offer.again_at = now + SignedDuration::from_secs(1);
+                due.push(offer.offer);
+            }
+        }
+        if !due.is_empty() {
+            let request = Request::Claim(ClaimRequest {
+                worker: self.workers[at].name.clone(),
+                queues,
+                offers: due,
+            });
+            self.send(at, request, false);
+        }
+    }
+
+    /// Sends a request: it may be lost, come late, or come twice. What goes in line is never overtaken.
+    fn send(&mut self, at: usize, request: Request, in_line: bool) {
+        let register = matches!(request, Request::Register { .. });
+        if !register && self.faults() && self.rng.chance(self.options.faults) {
+            return;
+        }
+        let mut arrives = self.later(400);
+        if in_line {
+            arrives = arrives.max(self.workers[at].line_free);
+            self.workers[at].line_free = arrives;
+        }
+        self.order += 1;
+        let letter = Letter {
+            at: arrives,
+            order: self.order,
+            worker: at,
+            incarnation: self.workers[at].incarnation,
+            sent: self.now,
+            request,
+        };
+        if !in_line && self.faults() && self.rng.chance(self.options.faults) {
+            let mut twice = letter.clone();
+            twice.at = self.later(20_000);
+            self.order += 1;
+            twice.order = self.order;
+            self.letters.push(twice);
+        }
+        self.letters.push(letter);
+    }
+
+    /// An answer reaches its worker.
+    pub(crate) fn receive(&mut self, answer: Answer) -> Result<(), String> {
+        let Answer { letter, reply, .. } = answer;
+        let worker = &self.workers[letter.worker];
+        if worker.dead_until.is_some() || worker.incarnation != letter.incarnation {
+            return Ok(());
+        }
+        match (letter.request, reply) {
+            (Request::Claim(request), Reply::Claims(answers)) => {
+                for (offer, answer) in request.offers.into_iter().zip(answers) {
+                    self.claim_answered(letter.worker, offer, answer)?;
+                }
+            }
+            (Request::Heartbeat { holds, .. }, Reply::Heartbeat { cancel }) => {
+                let worker = &mut self.workers[letter.worker];
+                worker.held.retain(|held| !cancel.contains(&held.token));
+                for held in &mut worker.held {
+                    if holds.contains(&(held.key, held.token)) {
+                        held.deadline = held.deadline.max(letter.sent + lease());
+                    }
+                }
+            }
+            (Request::Report(report), Reply::Done | Reply::Refused(_)) => {
+                let worker = &mut self.workers[letter.worker];
+                worker.held.retain(|held| held.token != report.token);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn claim_answered(
+        &mut self,
+        at: usize,
+        offer: ClaimOffer,
+        answer: ClaimAnswer,
+    ) -> Result<(), String> {
+        let now = self.now;
+        let worker = &mut self.workers[at];
+        let Some(position) = worker
+            .offers
+            .iter()
+            .position(|waiting| waiting.offer.token == offer.token)
+        else {
+            // Answered already, or given up: nothing is started.
+            return Ok(());
+        };
+        let first_sent = worker.offers.swap_remove(position).first_sent;
+        let ClaimAnswer::Granted(grant) = answer else {
+            return Ok(());
+        };
+        let deadline = first_sent + lease();
+        if deadline <= now {
+            return Ok(());
+        }
+        self.check_start(at, &grant)?;
+        let most = if self.rng_long() { 40_000 } else { 4_000 };
+        let length = self.rng.below(most);
+        let ends_at = now + SignedDuration::from_millis(i64::try_from(length).unwrap_or(0));
+        self.workers[at].held.push(Held {
+            key: grant.ti.key(),
+            token: grant.token,
+            ends_at,
+            deadline,
+            overslept: false,
+            report: None,
+            again_at: ends_at,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn kill_worker(&mut self, at: usize) {
+        self.stats.worker_faults += 1;
+        let until = self.later(25_000);
+        let worker = &mut self.workers[at];
+        worker.dead_until = Some(until);
+        worker.held.clear();
+        worker.offers.clear();
+    }
+}
+
+pub(crate) fn lease() -> SignedDuration {
+    SignedDuration::try_from(options().lease).unwrap_or(SignedDuration::ZERO)
+}

@@ -1,0 +1,73 @@
+//! A granted claim, checked: all that is needed to run the attempt.
+
+use std::{sync::Arc, time::Duration};
+
+use tradewind_operators::DagFacts;
+use tradewind_proto::{from_json, json, uuid, v1};
+use tradewind_types::{
+    ApiError, AttemptKey, BundleHash, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash,
+};
+
+/// An attempt that this worker holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    pub(crate) key: AttemptKey,
+    pub(crate) token: LeaseToken,
+    pub(crate) lease: Duration,
+    pub(crate) work: Result<Work, ApiError>,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    pub(crate) ti: Arc<TaskInstance>,
+    pub(crate) run: Arc<DagRun>,
+    pub(crate) task: Arc<TaskSpec>,
+    pub(crate) dag: Arc<DagFacts>,
+    pub(crate) version: VersionHash,
+    pub(crate) bundle: Option<BundleHash>,
+    pub(crate) should_retry: bool,
+}
+
+impl Granted {
+    /// Reads a grant. One that does not even name its attempt is an error; one whose work makes no sense can at least
+    /// be reported as failed.
+    pub(crate) fn parse(grant: v1::Grant) -> Result<Self, ApiError> {
+        let token = LeaseToken(uuid("token", &grant.token)?);
+        let ti = grant
+            .ti
+            .as_ref()
+            .ok_or_else(|| ApiError::invalid("ti: missing"))?;
+        let key = AttemptKey {
+            ti: tradewind_types::TiId(uuid("ti.id", &ti.id)?),
+            attempt: ti.attempt,
+        };
+        Ok(Self {
+            key,
+            token,
+            lease: Duration::from_millis(grant.lease_ms.max(1)),
+            work: work(grant),
+        })
+    }
+}
+
+fn work(grant: v1::Grant) -> Result<Work, ApiError> {
+    let missing = |what: &str| ApiError::invalid(format!("{what}: missing"));
+    let ti: TaskInstance = grant.ti.ok_or_else(|| missing("ti"))?.try_into()?;
+    let run: DagRun = grant.run.ok_or_else(|| missing("run"))?.try_into()?;
+    let dag = grant.dag.ok_or_else(|| missing("dag"))?;
+    Ok(Work {
+        ti: Arc::new(ti),
+        run: Arc::new(run),
+        task: Arc::new(from_json("task", &grant.task_json)?),
+        version: dag.version.into(),
+        bundle: dag.bundle.map(Into::into),
+        dag: Arc::new(DagFacts {
+            timezone: dag.timezone,
+            owners: dag.owners,
+            params: json("params", &dag.params_json)?,
+            rel_path: dag.rel_path,
+        }),
+        should_retry: grant.should_retry,
+    })
+}
