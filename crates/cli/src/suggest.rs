@@ -56,7 +56,7 @@ async fn dag_ids(client: &Client) -> Result<Vec<String>, CliError> {
         include_stale: true,
         ..v1::ListDagsRequest::default()
     };
-    let answer = client.read(|mut admin| async { admin.list_dags(request.clone()).await }).await?;
+    let answer = client.read(async |mut admin| admin.list_dags(request.clone()).await).await?;
     Ok(answer.dags.into_iter().map(|dag| dag.dag_id).collect())
 }
 

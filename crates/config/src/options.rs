@@ -166,6 +166,8 @@ pub struct DagsOptions {
     pub parse_processes: u32,
     /// Largest file that a bundle takes along, in MiB; larger ones are left out with a warning.
     pub bundle_file_max_mib: u64,
+    /// How `.airflowignore` files are read: `glob` (as `.gitignore`) or `regexp` (Airflow `[core] dag_ignore_file_syntax`).
+    pub ignore_file_syntax: String,
 }
 
 impl Default for DagsOptions {
@@ -177,6 +179,7 @@ impl Default for DagsOptions {
             parse_memory_mib: 2048,
             parse_processes: 2,
             bundle_file_max_mib: 16,
+            ignore_file_syntax: "glob".to_owned(),
         }
     }
 }

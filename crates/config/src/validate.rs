@@ -144,6 +144,12 @@ impl Check<'_> {
         if !matches!(c.logs.format.as_str(), "text" | "json") {
             self.problem("logs.format", format!("\"{}\" is not a format: text or json", c.logs.format));
         }
+        if !matches!(c.dags.ignore_file_syntax.as_str(), "glob" | "regexp") {
+            self.problem(
+                "dags.ignore_file_syntax",
+                format!("\"{}\" is not a syntax: glob or regexp", c.dags.ignore_file_syntax),
+            );
+        }
         if jiff::tz::db().get(&c.core.default_timezone).is_err() {
             self.problem(
                 "core.default_timezone",

@@ -4,8 +4,15 @@
 //! This crate never runs user code in its own process, and a file that is wrong never disturbs another one.
 
 pub mod airflow;
+mod bundle;
+mod ignore;
 mod order;
 mod problem;
+mod processor;
+mod scan;
 pub mod yaml;
 
+pub use bundle::version_hash;
+pub use ignore::IgnoreSyntax;
 pub use problem::Problem;
+pub use processor::{DagProcessor, LoadedFile, LocalFolder, ProcessorSettings, load_local};

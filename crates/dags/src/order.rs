@@ -14,19 +14,11 @@ pub(crate) enum Order {
 
 /// Sorts tasks; those that do not depend on each other keep their order. Upstream ids that are no tasks do not count.
 pub(crate) fn in_order(tasks: Vec<TaskSpec>) -> Order {
-    let at: BTreeMap<&TaskId, usize> = tasks
-        .iter()
-        .enumerate()
-        .map(|(index, task)| (&task.task_id, index))
-        .collect();
+    let at: BTreeMap<&TaskId, usize> = tasks.iter().enumerate().map(|(index, task)| (&task.task_id, index)).collect();
     let upstream: Vec<Vec<usize>> = tasks
         .iter()
         .map(|task| {
-            let mut upstream: Vec<usize> = task
-                .upstream
-                .iter()
-                .filter_map(|id| at.get(id).copied())
-                .collect();
+            let mut upstream: Vec<usize> = task.upstream.iter().filter_map(|id| at.get(id).copied()).collect();
             upstream.sort_unstable();
             upstream.dedup();
             upstream
@@ -39,8 +31,7 @@ pub(crate) fn in_order(tasks: Vec<TaskSpec>) -> Order {
         }
     }
     let mut open: Vec<usize> = upstream.iter().map(Vec::len).collect();
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..tasks.len()).filter(|&index| open[index] == 0).collect();
+    let mut ready: std::collections::BTreeSet<usize> = (0..tasks.len()).filter(|&index| open[index] == 0).collect();
     let mut order = VecDeque::with_capacity(tasks.len());
     while let Some(index) = ready.pop_first() {
         order.push_back(index);
@@ -90,19 +81,21 @@ mod tests {
     #[test]
     fn upstream_comes_first_and_the_rest_keeps_its_order() {
         let tasks = vec![task("z", &["b"]), task("c", &[]), task("b", &["a", "a", "ghost"]), task("a", &[])];
-        let Order::Sorted(tasks) = in_order(tasks) else {
-            panic!("there is no cycle")
-        };
+        let Order::Sorted(tasks) = in_order(tasks) else { panic!("there is no cycle") };
         let ids: Vec<_> = tasks.iter().map(|task| task.task_id.as_str()).collect();
         assert_eq!(ids, ["c", "a", "b", "z"]);
     }
 
     #[test]
     fn a_cycle_is_shown_as_it_flows() {
-        let tasks = vec![task("start", &[]), task("a", &["start", "c"]), task("b", &["a"]), task("c", &["b"]), task("end", &["c"])];
-        let Order::Cycle(path) = in_order(tasks) else {
-            panic!("there is a cycle")
-        };
+        let tasks = vec![
+            task("start", &[]),
+            task("a", &["start", "c"]),
+            task("b", &["a"]),
+            task("c", &["b"]),
+            task("end", &["c"]),
+        ];
+        let Order::Cycle(path) = in_order(tasks) else { panic!("there is a cycle") };
         let path: Vec<_> = path.iter().map(TaskId::as_str).collect();
         assert_eq!(path.first(), path.last());
         assert_eq!(path.len(), 4);

@@ -189,6 +189,8 @@ impl Engine {
             self.keep_try(at, TaskState::Failed, effects);
             self.set_state(at, TaskState::UpForRetry);
             self.set_again_timer(at);
+            // Meanwhile its trigger rule or a branch may have settled it.
+            self.consider(at);
         } else {
             self.set_state(at, TaskState::Failed);
         }
@@ -329,6 +331,7 @@ impl Engine {
                 self.keep_try(at, TaskState::UpForReschedule, effects);
                 self.set_state(at, TaskState::UpForReschedule);
                 self.set_again_timer(at);
+                self.consider(at);
             }
             AttemptOutcome::Released => {
                 let row = &mut ti.row;

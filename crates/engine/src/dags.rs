@@ -13,6 +13,7 @@ use crate::{
 impl Dag {
     pub(crate) fn new(row: DagRow, graph: Arc<Graph>, highest: u32) -> Self {
         Self {
+            past: graph.past,
             row,
             graph,
             highest,
@@ -102,6 +103,7 @@ impl Engine {
             let graph = self.graph(version);
             let dag = &mut self.dags[dag_at as usize];
             dag.row.version_number = graph.version.number;
+            dag.past |= graph.past;
             dag.graph = graph;
             dag.next = None;
             dag.timer = None;

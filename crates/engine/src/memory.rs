@@ -221,6 +221,8 @@ pub(crate) struct Dag {
     /// The timer that is set for it.
     pub(crate) timer: Option<Timestamp>,
     pub(crate) limiters: HashMap<TaskId, Limiter>,
+    /// Some version of it in use depends on the past.
+    pub(crate) past: bool,
     pub(crate) dirty: bool,
     /// It is on the list of DAGs to look at.
     pub(crate) check: bool,

@@ -26,7 +26,8 @@ impl Engine {
                 self.consider_task(at.run, below);
             }
         }
-        if graph.past && matches!(state, TaskState::Success | TaskState::Skipped) {
+        let past = self.dags[self.runs[at.run].dag as usize].past;
+        if past && matches!(state, TaskState::Success | TaskState::Skipped) {
             self.wake_next_runs(at.run, task);
         }
     }
@@ -90,6 +91,9 @@ impl Engine {
         }
         row.scheduled_at = Some(now);
         row.next_at = None;
+        // Its last attempt is among the past attempts.
+        row.worker = None;
+        row.token = None;
         if empty {
             row.start_date = Some(now);
             row.end_date = Some(now);
@@ -140,10 +144,9 @@ impl Engine {
         };
         let mut names: SmallVec<[tradewind_types::TaskId; 4]> = SmallVec::new();
         names.push(run.graph.spec(task).task_id.clone());
+        // Those of them that wait for downstream; the next run's version says which.
         for &above in run.graph.up.of(task) {
-            if run.graph.node(above).wait_for_downstream {
-                names.push(run.graph.spec(above).task_id.clone());
-            }
+            names.push(run.graph.spec(above).task_id.clone());
         }
         for next in self.runs_after(run.dag, date) {
             let graph = std::sync::Arc::clone(&self.runs[next].graph);
@@ -166,7 +169,8 @@ impl Engine {
             let Some(position) = *run else { continue };
             let run = &self.runs[position];
             found.push(position);
-            if !run.graph.version.spec.catchup || run.row.run_type != tradewind_types::RunType::Manual {
+            let catchup = run.graph.version.spec.catchup || dag.graph.version.spec.catchup;
+            if !catchup || run.row.run_type != tradewind_types::RunType::Manual {
                 break;
             }
         }

@@ -161,6 +161,7 @@ impl Engine {
             .collect();
         let queues = graph.queues.iter().map(|name| self.queue(name)).collect();
         let dag = &mut self.dags[dag_at as usize];
+        dag.past |= graph.past;
         dag.run_ids.insert(row.run_id.clone(), position);
         if let Some(date) = row.logical_date {
             dag.dates.insert(date, Some(position));
@@ -538,23 +539,32 @@ impl Engine {
         let Some(date) = run.row.logical_date else {
             return false;
         };
-        if !dag.graph.past && !run.graph.past {
+        if !dag.past {
             return false;
         }
-        let catchup = run.graph.version.spec.catchup;
-        if catchup && run.row.run_type == RunType::Manual {
-            return false;
-        }
+        let manual = run.row.run_type == RunType::Manual;
         let later = (std::ops::Bound::Excluded(date), std::ops::Bound::Unbounded);
+        let (mut next_to_it, mut hidden) = (true, manual);
         for (_, run) in dag.dates.range(later) {
             let Some(next) = *run else { continue };
             let next = &self.runs[next];
-            if !next.row.state.is_finished() {
+            let asks = if next.graph.version.spec.catchup {
+                !hidden
+            } else {
+                next_to_it
+            };
+            if asks && !next.row.state.is_finished() {
+                hidden = false;
                 break;
             }
-            if !catchup || next.row.run_type != RunType::Manual {
-                return false;
+            next_to_it = false;
+            hidden |= next.row.run_type != RunType::Manual;
+            if hidden {
+                break;
             }
+        }
+        if hidden && !next_to_it {
+            return false;
         }
         // Ask again later.
         let keep = self.retention();

@@ -88,7 +88,7 @@ impl Engine {
             Due::Schedule { dag } => (self.dags[dag as usize].timer == Some(at)).then_some(at),
             Due::Start { run_no } => {
                 let run = &self.runs[self.run_with(run_no)?];
-                (run.row.state == RunState::Queued && run.starts_at() > self.now).then_some(run.starts_at())
+                (run.row.state == RunState::Queued).then(|| run.starts_at())
             }
             Due::Timeout { run_no } => {
                 let run = &self.runs[self.run_with(run_no)?];

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tradewind_types::BashOptions;
 
 use crate::{
-    Finished, LogLevel, Operator, OperatorError, OperatorIo, OperatorResult, Renderer, TaskContext,
+    Finished, Operator, OperatorError, OperatorIo, OperatorResult, Renderer, TaskContext,
     operator::too_large,
     process::{self, Ended},
 };
@@ -55,14 +55,7 @@ impl Operator for BashOptions {
                     )));
                 }
                 match (code, status.signal()) {
-                    (Some(0), _) => {
-                        io.log(
-                            LogLevel::Info,
-                            "tradewind.bash",
-                            vec!["the command exited with return code 0".to_owned()],
-                        )
-                        .await;
-                    }
+                    (Some(0), _) => {}
                     (Some(code), _) => {
                         return Err(OperatorError::Failed(format!("the command returned a non-zero exit code {code}")));
                     }

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) struct Before {
     tis: Vec<TaskInstance>,
     pools: BTreeMap<PoolName, u64>,
+    slots: BTreeMap<PoolName, i64>,
     active: BTreeMap<RunNo, u32>,
 }
 
@@ -28,6 +29,12 @@ impl World {
                 .filter_map(|id| self.store.tis.get(id).cloned())
                 .collect(),
             pools: self.pool_use(),
+            slots: self
+                .store
+                .pools
+                .iter()
+                .map(|(name, pool)| (name.clone(), pool.slots))
+                .collect(),
             active: self.active_by_run(),
         }
     }
@@ -103,7 +110,11 @@ impl World {
 
     fn check_limits(&self, before: &Before) -> Result<(), String> {
         for (name, used) in self.pool_use() {
-            let slots = self.store.pools.get(&name).map_or(0, |pool| pool.slots);
+            let before_slots = before.slots.get(&name).copied().unwrap_or(0);
+            let after_slots = self.store.pools.get(&name).map_or(0, |pool| pool.slots);
+            // The batch may have admitted some before it resized the pool.
+            let slots = if before_slots < 0 { -1 } else { after_slots.max(before_slots) };
+            let slots = if after_slots < 0 { -1 } else { slots };
             let was = before.pools.get(&name).copied().unwrap_or(0);
             // A pool that was made smaller drains; it never takes more.
             let most = u64::try_from(slots).map_or(u64::MAX, |slots| slots.max(was));
@@ -260,6 +271,10 @@ impl World {
         if self.leaders[at].term != self.store.term {
             return Ok(());
         }
+        // Costly: not every time.
+        if self.stats.steps % 4 != 0 {
+            return Ok(());
+        }
         let (again, effects) = Engine::new(options(), self.store.load(), self.now);
         if let Some(wrong) = again.check_invariants().first() {
             return Err(format!("I9: reloaded: {wrong}"));
@@ -298,8 +313,51 @@ impl World {
         Ok(())
     }
 
+    /// Whether every run is over, or waits for a past run that ended badly: only a person can mend that.
     pub(crate) fn all_over(&self) -> bool {
-        !self.leaders.is_empty() && self.store.runs.values().all(|run| run.state.is_finished())
+        let Some(leader) = self.leaders.first() else {
+            return false;
+        };
+        let open: Vec<_> = leader
+            .engine
+            .runs()
+            .filter(|run| !run.row().state.is_finished())
+            .collect();
+        let stuck: BTreeSet<_> = open
+            .iter()
+            .filter(|run| {
+                run.row().state == RunState::Running
+                    && run
+                        .task_instances()
+                        .all(|ti| ti.state.is_finished() || ti.state == TaskState::NoStatus)
+                    && run.task_instances().any(|ti| self.waits_for_past(leader, ti))
+            })
+            .map(|run| run.row().run_no)
+            .collect();
+        // Queued ones wait behind those that wait.
+        let blocked: BTreeSet<_> = open
+            .iter()
+            .filter(|run| stuck.contains(&run.row().run_no))
+            .map(|run| run.row().dag_id.clone())
+            .collect();
+        open.iter().all(|run| {
+            let row = run.row();
+            stuck.contains(&row.run_no)
+                || row.state == RunState::Queued && blocked.contains(&row.dag_id)
+        }) && self.store.runs.values().all(|run| {
+            run.state.is_finished() || leader.engine.run(&run.dag_id, &run.run_id).is_some()
+        })
+    }
+
+    fn waits_for_past(&self, leader: &crate::leader::Leader, ti: &TaskInstance) -> bool {
+        leader
+            .engine
+            .explain(&ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index, self.now)
+            .is_ok_and(|reasons| {
+                reasons
+                    .iter()
+                    .any(|reason| matches!(reason, tradewind_types::BlockReason::PreviousRun { .. }))
+            })
     }
 
     pub(crate) fn open_instances(&self) -> String {
@@ -311,6 +369,55 @@ impl World {
             .map(|ti| format!("{}/{}/{} {}", ti.dag_id, ti.run_id, ti.task_id, ti.state))
             .collect();
         open.join(", ")
+    }
+
+    /// The runs of the first leader, for a failure's trace.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let Some(leader) = self.leaders.first() else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        let mut runs: Vec<_> = leader.engine.runs().collect();
+        runs.sort_by_key(|run| (run.row().dag_id.clone(), run.row().logical_date));
+        for run in runs {
+            let row = run.row();
+            let spec = &run.version().spec;
+            lines.push(format!(
+                "run {} {} {} {} v{} catchup {} date {:?} cleared {}",
+                row.run_no,
+                row.dag_id,
+                row.run_id,
+                row.state,
+                run.version().number,
+                spec.catchup,
+                row.logical_date,
+                row.clear_number
+            ));
+            for ti in run.task_instances() {
+                let Some(task) = spec.task(ti.task_id.as_str()) else {
+                    continue;
+                };
+                lines.push(format!(
+                    "  {} {} {} up {:?} past {} wait {} per dag {:?} per run {:?} setup {} teardown {} pool {} {} skips {:?} attempt {} note {:?}",
+                    ti.task_id,
+                    ti.state,
+                    task.trigger_rule,
+                    task.upstream,
+                    task.depends_on_past,
+                    task.wait_for_downstream,
+                    task.max_active_tis_per_dag,
+                    task.max_active_tis_per_dagrun,
+                    task.is_setup,
+                    task.is_teardown,
+                    ti.pool,
+                    ti.pool_slots,
+                    ti.skips,
+                    ti.attempt,
+                    ti.note
+                ));
+            }
+        }
+        lines
     }
 
     /// I11, and that nothing is left executing.

@@ -1,6 +1,8 @@
 //! A scheduler of the simulation: an engine under a term, with a mailbox. It steps through a batch of requests, commits
 //! once, then dispatches and answers; it may die at any point between.
 
+use std::collections::BTreeMap;
+
 use tradewind_engine::{Dispatch, Effects, Engine, EngineOptions, Event, Reply};
 use tradewind_types::{AttemptKey, AttemptReport, LeaseToken, Timestamp, WorkerName};
 
@@ -45,6 +47,8 @@ pub(crate) struct Leader {
     /// It does nothing until then.
     pub(crate) frozen_until: Timestamp,
     pub(crate) swept_at: Timestamp,
+    /// The latest incarnation of each worker that it has heard of.
+    pub(crate) known: BTreeMap<usize, u32>,
 }
 
 pub(crate) fn options() -> EngineOptions {
@@ -68,6 +72,7 @@ impl World {
             inbox: Vec::new(),
             frozen_until: self.now,
             swept_at: self.now,
+            known: BTreeMap::new(),
         };
         self.leaders.insert(0, leader);
         self.commit(0, effects, Vec::new(), true).map(|_| ())
@@ -84,6 +89,15 @@ impl World {
         let mut answers = Vec::new();
         let mut reported = Vec::new();
         for letter in letters {
+            let known = self.leaders[at].known.insert(letter.worker, letter.incarnation);
+            if let Some(known) = known
+                && known > letter.incarnation
+            {
+                // A letter of a process that is gone.
+                self.leaders[at].known.insert(letter.worker, known);
+                continue;
+            }
+            let anew = known.is_some_and(|known| known < letter.incarnation);
             let event = match letter.request.clone() {
                 Request::Claim(request) => Event::Claim(request),
                 Request::Heartbeat { worker, holds } => Event::Heartbeat { worker, holds },
@@ -91,7 +105,9 @@ impl World {
                     reported.push((report.key, report.token));
                     Event::Report(report)
                 }
-                Request::Register { worker } => Event::WorkerGone { worker },
+                // Only a known change of incarnation says that what it ran is gone.
+                Request::Register { worker } if anew => Event::WorkerGone { worker },
+                Request::Register { .. } => Event::Tick,
             };
             let now = self.now;
             let reply = self.leaders[at].engine.step(event, now, &mut effects);

@@ -132,7 +132,10 @@ pub fn run_seed(seed: u64, options: Options) -> Result<Stats, Failure> {
             seed,
             step: world.stats.steps,
             invariant,
-            trace: world.trace.into_iter().collect(),
+            trace: {
+                let dump = world.dump();
+                world.trace.into_iter().chain(dump).collect()
+            },
         }),
     }
 }

@@ -126,16 +126,39 @@ impl Store {
                     .filter(|run| run.logical_date > from)
                     .map(|run| run.run_no),
             );
-            let version = &self.versions[&(dag_id.clone(), dag.version.clone())];
             let past = |task: &tradewind_types::TaskSpec| {
                 task.depends_on_past || task.wait_for_downstream
             };
-            if version.spec.tasks.iter().any(past) {
-                let latest = of_dag()
-                    .filter(|run| run.state.is_finished() && run.logical_date.is_some())
-                    .max_by_key(|run| run.logical_date);
-                runs.extend(latest.map(|run| run.run_no));
-                with_instances.extend(latest.map(|run| run.run_no));
+            let versions = of_dag()
+                .filter(|run| !run.state.is_finished())
+                .map(|run| &run.version)
+                .chain([&dag.version]);
+            let depends = versions
+                .map(|hash| &self.versions[&(dag_id.clone(), hash.clone())])
+                .any(|version| version.spec.tasks.iter().any(past));
+            if depends {
+                let earliest = of_dag()
+                    .filter(|run| !run.state.is_finished())
+                    .filter_map(|run| run.logical_date)
+                    .min();
+                let finished = || {
+                    of_dag().filter(|run| run.state.is_finished() && run.logical_date.is_some())
+                };
+                let before = |run: &&DagRun| earliest.is_none_or(|at| run.logical_date < Some(at));
+                let latest = finished()
+                    .filter(before)
+                    .filter_map(|run| run.logical_date)
+                    .max();
+                let scheduled = finished()
+                    .filter(before)
+                    .filter(|run| run.run_type != RunType::Manual)
+                    .filter_map(|run| run.logical_date)
+                    .max();
+                let from = scheduled.or(latest);
+                for run in finished().filter(|run| run.logical_date >= from) {
+                    runs.insert(run.run_no);
+                    with_instances.insert(run.run_no);
+                }
             }
         }
         Snapshot {

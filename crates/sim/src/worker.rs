@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Worker {
     pub(crate) name: WorkerName,
     pub(crate) incarnation: u32,
+    /// The leader knows this incarnation; before that it claims nothing.
+    pub(crate) registered: bool,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) slots: usize,
     /// Dead until then.
@@ -64,14 +66,20 @@ impl World {
             }
             worker.dead_until = None;
             worker.incarnation += 1;
-            let request = Request::Register {
-                worker: worker.name.clone(),
-            };
-            self.send(at, request, true);
+            worker.registered = false;
+            worker.beat_at = now;
         }
         if self.workers[at].frozen_until > now {
             for held in &mut self.workers[at].held {
                 held.overslept |= held.deadline <= now;
+            }
+            return;
+        }
+        if !self.workers[at].registered {
+            if self.workers[at].beat_at <= now {
+                self.workers[at].beat_at = now + SignedDuration::from_secs(1);
+                let worker = self.workers[at].name.clone();
+                self.send(at, Request::Register { worker }, true);
             }
             return;
         }
@@ -218,8 +226,7 @@ impl World {
 
     /// Sends a request: it may be lost, come late, or come twice. What goes in line is never overtaken.
     fn send(&mut self, at: usize, request: Request, in_line: bool) {
-        let register = matches!(request, Request::Register { .. });
-        if !register && self.faults() && self.rng.chance(self.options.faults) {
+        if self.faults() && self.rng.chance(self.options.faults) {
             return;
         }
         let mut arrives = self.later(400);
@@ -268,6 +275,7 @@ impl World {
                     }
                 }
             }
+            (Request::Register { .. }, _) => self.workers[letter.worker].registered = true,
             (Request::Report(report), Reply::Done | Reply::Refused(_)) => {
                 let worker = &mut self.workers[letter.worker];
                 worker.held.retain(|held| held.token != report.token);

@@ -68,6 +68,7 @@ impl World {
                 Worker {
                     name: WorkerName::from(format!("w{number}")),
                     incarnation: 0,
+                    registered: false,
                     queues: queues.iter().map(|name| QueueName::from(*name)).collect(),
                     slots: 1 + rng.index(3),
                     dead_until: None,

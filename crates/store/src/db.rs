@@ -22,6 +22,23 @@ use crate::{
     sql::{Arg, Query, Sql},
 };
 
+/// Runs a call on the pool, bounded, and once more when its connection turned out to be broken. (A function would take a
+/// closure, whose futures are not general enough for `Send`.)
+macro_rules! repeated {
+    ($db:expr, $call:expr) => {
+        $db.bounded(async {
+            match $call {
+                Err(StoreError::Unavailable(_)) => {
+                    $db.weed().await;
+                    $call
+                }
+                result => result,
+            }
+        })
+        .await
+    };
+}
+
 /// A database.
 #[derive(Debug)]
 pub(crate) enum Db {
@@ -95,6 +112,19 @@ impl PostgresDb {
     /// The server's process, and its start, that the leader's connection talks to.
     pub(crate) fn leader_session(&self) -> Option<(i32, Timestamp)> {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops the broken connections of the pool. When one broke, most of them did: the server restarted.
+    async fn weed(&self) {
+        let mut sound = Vec::new();
+        for _ in 0..self.pool.num_idle() {
+            let Some(mut connection) = self.pool.try_acquire() else { break };
+            if connection.ping().await.is_ok() {
+                sound.push(connection);
+            } else {
+                connection.close_on_drop();
+            }
+        }
     }
 
     /// Bounds a call, so that a server that went silent cannot hold its caller.
@@ -284,33 +314,35 @@ impl Db {
 
     async fn fetch_text(&self, text: Cow<'static, str>, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Postgres(db) => {
-                db.bounded(async {
-                    let first = fetch_postgres(&db.pool, text.clone(), args.clone()).await;
-                    match first {
-                        Err(StoreError::Unavailable(_)) => fetch_postgres(&db.pool, text, args).await,
-                        result => result,
-                    }
-                })
-                .await
-            }
+            Self::Postgres(db) => repeated!(db, fetch_postgres(&db.pool, text.clone(), args.clone()).await),
             Self::Sqlite(db) => fetch_sqlite(&db.readers, text, args).await,
         }
     }
 
-    /// Writes in a statement of its own; answers how many rows it touched.
+    /// Writes in a statement of its own; answers how many rows it touched. Like a read it is repeated once when its
+    /// connection broke, so it must have the same effect twice.
     pub(crate) async fn execute(&self, sql: Sql, args: Vec<Arg>) -> Result<u64, StoreError> {
-        let mut tx = self.begin().await?;
-        let touched = tx.execute(sql, args).await?;
-        tx.commit().await?;
-        Ok(touched)
+        match self {
+            Self::Postgres(db) => {
+                repeated!(db, {
+                    let query = sqlx::query_with(sql.postgres, postgres_args(args.clone())?);
+                    query.execute(&db.pool).await.map_err(from_sqlx).map(|done| done.rows_affected())
+                })
+            }
+            Self::Sqlite(db) => {
+                let mut turn = db.writer().await?;
+                let touched = execute_sqlite(&mut turn.connection, sql.sqlite, args).await;
+                turn.keep();
+                touched
+            }
+        }
     }
 
     /// Begins a transaction for writes outside the leader's term. Dropping it undoes it.
     pub(crate) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
         match self {
             Self::Postgres(db) => {
-                let tx = db.bounded(async { db.pool.begin().await.map_err(from_sqlx) }).await?;
+                let tx = repeated!(db, db.pool.begin().await.map_err(from_sqlx))?;
                 Ok(Tx::Postgres(db, tx))
             }
             Self::Sqlite(db) => {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The texts that `db` may be sent.
-fn texts(db: &Db) -> Result<Vec<String>, StoreError> {
+fn texts(db: &Db) -> Vec<String> {
     let pick = db.pick();
     let mut all: Vec<String> = [
         &[PING],
@@ -49,13 +49,10 @@ fn texts(db: &Db) -> Result<Vec<String>, StoreError> {
         Db::Postgres(_) => {
             let more = [leases::POSTGRES_STATEMENTS, logs::POSTGRES_STATEMENTS];
             all.extend(more.into_iter().flatten().map(|text| (*text).to_owned()));
-            for rows in samples() {
-                all.push(commit::shape(&rows)?);
-            }
         }
         Db::Sqlite(_) => all.extend(commit::STATEMENTS.iter().map(|sql| sql.sqlite.to_owned())),
     }
-    Ok(all)
+    all
 }
 
 impl SqlStore {
@@ -64,8 +61,8 @@ impl SqlStore {
     /// # Errors
     /// The first statement that the database refuses, with its reason.
     pub async fn check_statements(&self) -> Result<usize, StoreError> {
-        let texts = texts(&self.db)?;
-        let count = texts.len();
+        let texts = texts(&self.db);
+        let mut count = texts.len();
         for text in texts {
             let shown = text.clone();
             let sql = AssertSqlSafe(text).into_sql_str();
@@ -80,7 +77,30 @@ impl SqlStore {
             };
             prepared.map_err(|error| StoreError::Schema(format!("{}: {shown}", from_sqlx(error))))?;
         }
+        if let Db::Postgres(db) = &self.db {
+            for rows in samples() {
+                commit::try_out(db, &rows).await?;
+                count += 1;
+            }
+        }
         Ok(count)
+    }
+}
+
+impl SqlStore {
+    /// Bounds the size of a SQLite file in pages of 4 KiB: a quota, and how tests fill a disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] on Postgres, which has no such bound.
+    pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
+        let Db::Sqlite(db) = &self.db else {
+            return Err(StoreError::Config("only a SQLite store can be bounded in pages".to_owned()));
+        };
+        let mut turn = db.writer().await?;
+        let pragma = format!("PRAGMA max_page_count = {pages}");
+        turn.connection.execute(AssertSqlSafe(pragma)).await.map_err(from_sqlx)?;
+        turn.keep();
+        Ok(())
     }
 }
 

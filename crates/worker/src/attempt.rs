@@ -8,9 +8,7 @@ use std::{
 
 use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tradewind_types::{
-    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, Operator, TaskId, Timestamp, XComValue,
-};
+use tradewind_types::{AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, Operator, TaskId, Timestamp, XComValue};
 
 use crate::{
     grant::{Granted, Work},
@@ -39,12 +37,7 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     pub(crate) fn of(outcome: AttemptOutcome) -> Self {
-        Self {
-            outcome,
-            xcoms: Vec::new(),
-            skip: Vec::new(),
-            note: None,
-        }
+        Self { outcome, xcoms: Vec::new(), skip: Vec::new(), note: None }
     }
 
     /// A failure with its reason.
@@ -59,7 +52,6 @@ impl Verdict {
 pub(crate) struct Running {
     pub(crate) session: Arc<Session>,
     pub(crate) key: AttemptKey,
-    pub(crate) token: LeaseToken,
     pub(crate) control: Control,
     pub(crate) remote: Remote,
     pub(crate) log: TaskLog,
@@ -67,30 +59,21 @@ pub(crate) struct Running {
 }
 
 /// Takes a grant over. `sent` is when its offer went out: the lease counts from there.
-pub(crate) fn start(
-    session: &Arc<Session>,
-    granted: Granted,
-    slot: OwnedSemaphorePermit,
-    sent: Instant,
-) {
-    let Granted {
-        key,
-        token,
-        lease,
-        work,
-    } = granted;
+pub(crate) fn start(session: &Arc<Session>, granted: Granted, slot: OwnedSemaphorePermit, sent: Instant) {
+    let Granted { key, token, lease, work } = granted;
     let control = Control::new();
     session.leases.insert(key, token, sent, lease, control.clone());
-    let give_back = |verdict: Verdict| session.end(report(key, token, verdict), slot);
     if session.draining.is_cancelled() {
-        return give_back(Verdict::of(AttemptOutcome::Released));
+        let verdict = Verdict::of(AttemptOutcome::Released);
+        return session.end(report(key, token, verdict), slot);
     }
     let work = match work {
         Ok(work) => work,
         Err(error) => {
             tracing::error!(attempt = %key, %error, "a grant makes no sense");
-            let note = format!("this worker does not understand what the scheduler sent ({error}); are both of one version?");
-            return give_back(Verdict::failed(true, note));
+            let note =
+                format!("this worker does not understand what the scheduler sent ({error}); are both of one version?");
+            return session.end(report(key, token, Verdict::failed(true, note)), slot);
         }
     };
     let session = Arc::clone(session);
@@ -106,19 +89,12 @@ async fn run(
     slot: OwnedSemaphorePermit,
 ) {
     let terms = session.terms();
-    let remote = Remote::new(
-        session.client.clone(),
-        key,
-        token,
-        control.clone(),
-        terms.lease * 2,
-        session.lost_grace(),
-    );
+    let remote =
+        Remote::new(session.client.clone(), key, token, control.clone(), terms.lease * 2, session.lost_grace());
     let log = TaskLog::new(remote.clone(), Masker::default());
     let running = Running {
         session: Arc::clone(&session),
         key,
-        token,
         control: control.clone(),
         remote,
         log: log.clone(),
@@ -163,10 +139,7 @@ pub(crate) fn stopped(reason: Option<StopReason>, timeout: Option<Duration>) -> 
         Some(StopReason::Cancelled | StopReason::LeaseLost) => None,
         Some(StopReason::TimedOut) => {
             let limit = timeout.unwrap_or_default().as_secs_f64();
-            Some(Verdict::failed(
-                true,
-                format!("the task ran longer than its execution_timeout of {limit} s"),
-            ))
+            Some(Verdict::failed(true, format!("the task ran longer than its execution_timeout of {limit} s")))
         }
         Some(StopReason::Drained) => {
             let mut verdict = Verdict::of(AttemptOutcome::Released);

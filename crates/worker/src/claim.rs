@@ -22,18 +22,11 @@ pub(crate) struct Offer {
 
 impl Offer {
     pub(crate) fn new(hint: Option<AttemptKey>, slot: OwnedSemaphorePermit) -> Self {
-        Self {
-            token: LeaseToken(Uuid::new_v4()),
-            hint,
-            slot,
-        }
+        Self { token: LeaseToken(Uuid::new_v4()), hint, slot }
     }
 
     pub(crate) fn wire(&self) -> v1::ClaimOffer {
-        v1::ClaimOffer {
-            token: self.token.0.to_string(),
-            hint: self.hint.map(|hint| hint.to_string()),
-        }
+        v1::ClaimOffer { token: self.token.0.to_string(), hint: self.hint.map(|hint| hint.to_string()) }
     }
 }
 
@@ -74,12 +67,7 @@ pub(crate) async fn claim(session: &Arc<Session>, offers: Vec<Offer>) -> Result<
 }
 
 /// Starts the grants among the answers, one answer an offer. `sent` is when the offers first went out.
-pub(crate) fn take(
-    session: &Arc<Session>,
-    offers: Vec<Offer>,
-    answers: Vec<v1::ClaimAnswer>,
-    sent: Instant,
-) -> usize {
+pub(crate) fn take(session: &Arc<Session>, offers: Vec<Offer>, answers: Vec<v1::ClaimAnswer>, sent: Instant) -> usize {
     let mut started = 0;
     for (offer, answer) in offers.into_iter().zip(answers) {
         match answer.answer {

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    lease::StopReason,
-    session::Session,
-};
+use crate::{lease::StopReason, session::Session};
 
 /// How long reports may take once everything has been stopped.
 const LAST_REPORTS: Duration = Duration::from_secs(10);
@@ -43,13 +40,7 @@ struct Plan {
 impl Plan {
     /// What to do `passed` after the drain began. `stopped` says how long ago attempts were stopped, `aborted` how long
     /// ago an immediate end was asked for.
-    fn step(
-        &self,
-        idle: bool,
-        passed: Duration,
-        stopped: Option<Duration>,
-        aborted: Option<Duration>,
-    ) -> Step {
+    fn step(&self, idle: bool, passed: Duration, stopped: Option<Duration>, aborted: Option<Duration>) -> Step {
         match (stopped, aborted) {
             _ if idle => Step::Done,
             (_, Some(since)) if since >= ABORT_WAIT => Step::GiveUp,
@@ -66,10 +57,7 @@ impl Plan {
 /// Waits until all attempts have ended or were given back. `abort` ends it at once.
 pub(crate) async fn drain(session: &Session, abort: &CancellationToken) {
     session.drain();
-    let plan = Plan {
-        drain_grace: session.settings.drain_grace,
-        kill_grace: session.settings.kill_grace,
-    };
+    let plan = Plan { drain_grace: session.settings.drain_grace, kill_grace: session.settings.kill_grace };
     let began = tokio::time::Instant::now();
     let mut stopped = None;
     let mut aborted = None;
@@ -84,14 +72,20 @@ pub(crate) async fn drain(session: &Session, abort: &CancellationToken) {
             Step::Done => return,
             Step::Wait => {}
             Step::Stop(grace) => {
-                tracing::warn!(running = session.busy(), "the drain's grace is over; running attempts are stopped and given back");
+                tracing::warn!(
+                    running = session.busy(),
+                    "the drain's grace is over; running attempts are stopped and given back"
+                );
                 for control in session.leases.book().controls() {
                     control.stop(StopReason::Drained, grace);
                 }
                 stopped.get_or_insert_with(tokio::time::Instant::now);
             }
             Step::GiveUp => {
-                tracing::error!(open = session.busy(), "some attempts could not be reported; they are tried again when their leases have run out");
+                tracing::error!(
+                    open = session.busy(),
+                    "some attempts could not be reported; they are tried again when their leases have run out"
+                );
                 return;
             }
         }
@@ -106,10 +100,7 @@ pub(crate) async fn drain(session: &Session, abort: &CancellationToken) {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan {
-        drain_grace: Duration::from_secs(30),
-        kill_grace: Duration::from_secs(5),
-    };
+    const PLAN: Plan = Plan { drain_grace: Duration::from_secs(30), kill_grace: Duration::from_secs(5) };
 
     fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

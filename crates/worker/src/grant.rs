@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tradewind_operators::DagFacts;
 use tradewind_proto::{from_json, json, uuid, v1};
-use tradewind_types::{
-    ApiError, AttemptKey, BundleHash, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash,
-};
+use tradewind_types::{ApiError, AttemptKey, BundleHash, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash};
 
 /// An attempt that this worker holds.
 #[derive(Clone, Debug)]
@@ -34,20 +32,9 @@ impl Granted {
     /// be reported as failed.
     pub(crate) fn parse(grant: v1::Grant) -> Result<Self, ApiError> {
         let token = LeaseToken(uuid("token", &grant.token)?);
-        let ti = grant
-            .ti
-            .as_ref()
-            .ok_or_else(|| ApiError::invalid("ti: missing"))?;
-        let key = AttemptKey {
-            ti: tradewind_types::TiId(uuid("ti.id", &ti.id)?),
-            attempt: ti.attempt,
-        };
-        Ok(Self {
-            key,
-            token,
-            lease: Duration::from_millis(grant.lease_ms.max(1)),
-            work: work(grant),
-        })
+        let ti = grant.ti.as_ref().ok_or_else(|| ApiError::invalid("ti: missing"))?;
+        let key = AttemptKey { ti: tradewind_types::TiId(uuid("ti.id", &ti.id)?), attempt: ti.attempt };
+        Ok(Self { key, token, lease: Duration::from_millis(grant.lease_ms.max(1)), work: work(grant) })
     }
 }
 

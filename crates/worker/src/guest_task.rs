@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tradewind_guest::{
-    GuestError, StopReason as GuestStop, TaskControl, TaskExit, TaskLaunch, TaskOutcome,
-    TaskStopper,
+    GuestError, StopReason as GuestStop, TaskControl, TaskExit, TaskLaunch, TaskOutcome, TaskStopper,
 };
 use tradewind_types::{AttemptOutcome, TaskId, Timestamp};
 use uuid::Uuid;
@@ -142,38 +141,18 @@ fn launch(running: &Running, work: &Work, bundle: &BundleRef) -> TaskLaunch {
         clear_number: run.clear_number,
         start_date: ti.first_poke_at.unwrap_or(started),
         reschedule_count: u32::from(ti.first_poke_at.is_some()),
-        env: vec![(
-            crate::session::ATTEMPT_MARK.to_owned(),
-            running.key.to_string(),
-        )],
-        ..TaskLaunch::new(
-            ti.id.0,
-            ti.dag_id.as_str(),
-            ti.task_id.as_str(),
-            ti.run_id.as_str(),
-            started,
-        )
+        env: vec![(crate::session::ATTEMPT_MARK.to_owned(), running.key.to_string())],
+        ..TaskLaunch::new(ti.id.0, ti.dag_id.as_str(), ti.task_id.as_str(), ti.run_id.as_str(), started)
     }
 }
 
 /// The SDK wants a UUID; a version is a longer hash.
 fn version_id(hash: &str) -> Uuid {
-    hash.get(..32)
-        .and_then(|prefix| Uuid::parse_str(prefix).ok())
-        .unwrap_or_default()
+    hash.get(..32).and_then(|prefix| Uuid::parse_str(prefix).ok()).unwrap_or_default()
 }
 
-fn verdict(
-    host: &Host,
-    exit: TaskExit,
-    work: &Work,
-    reason: Option<StopReason>,
-) -> Option<Verdict> {
-    let skip = exit
-        .skipped_downstream
-        .into_iter()
-        .map(|(task, map_index)| (TaskId::from(task), map_index))
-        .collect();
+fn verdict(host: &Host, exit: TaskExit, work: &Work, reason: Option<StopReason>) -> Option<Verdict> {
+    let skip = exit.skipped_downstream.into_iter().map(|(task, map_index)| (TaskId::from(task), map_index)).collect();
     let ended_well = !matches!(exit.outcome, TaskOutcome::Failed { .. });
     if exit.stopped.is_some() && !(exit.reported && ended_well && reason == Some(StopReason::Drained)) {
         return stopped(reason, work.task.execution_timeout);
@@ -182,22 +161,17 @@ fn verdict(
         TaskOutcome::Success { .. } => Verdict::of(AttemptOutcome::Success),
         TaskOutcome::Skipped => Verdict::of(AttemptOutcome::Skipped),
         TaskOutcome::Removed => Verdict::failed(false, "the task is not in its DAG file any more"),
-        TaskOutcome::Failed {
-            retry,
-            retry_delay,
-            message,
-        } => {
-            let mut verdict = Verdict::of(AttemptOutcome::Failed {
-                retry,
-                delay: retry_delay,
-            });
+        TaskOutcome::Failed { retry, retry_delay, message } => {
+            let mut verdict = Verdict::of(AttemptOutcome::Failed { retry, delay: retry_delay });
             verdict.note = message;
             verdict
         }
         TaskOutcome::UpForReschedule { at } => Verdict::of(AttemptOutcome::Reschedule { at }),
         TaskOutcome::Deferred { trigger_class, .. } => Verdict::failed(
             false,
-            format!("the task deferred itself to {trigger_class}, and Tradewind has no triggerer yet; set deferrable=False"),
+            format!(
+                "the task deferred itself to {trigger_class}, and Tradewind has no triggerer yet; set deferrable=False"
+            ),
         ),
         TaskOutcome::AwaitingInput { .. } => {
             Verdict::failed(false, "the task waits for a person's input, which Tradewind does not support yet")

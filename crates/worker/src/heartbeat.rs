@@ -36,10 +36,7 @@ async fn beat(session: &Arc<Session>, patience: Duration) -> Result<(), tradewin
     let request = v1::HeartbeatRequest {
         worker: session.settings.name.to_string(),
         incarnation: session.incarnation.to_string(),
-        holds: held
-            .iter()
-            .map(|(key, token)| v1::AttemptRef::new(*key, *token))
-            .collect(),
+        holds: held.iter().map(|(key, token)| v1::AttemptRef::new(*key, *token)).collect(),
         free_slots: u32::try_from(slots.saturating_sub(session.busy())).unwrap_or(0),
         draining: session.draining.is_cancelled(),
     };
@@ -55,15 +52,9 @@ async fn beat(session: &Arc<Session>, patience: Duration) -> Result<(), tradewin
         session.register_now.notify_one();
         return Ok(());
     }
-    let cancelled: Vec<LeaseToken> = answer
-        .cancel
-        .iter()
-        .filter_map(|token| uuid("cancel", token).ok().map(LeaseToken))
-        .collect();
-    let renewed = held
-        .iter()
-        .map(|(_, token)| *token)
-        .filter(|token| !cancelled.contains(token));
+    let cancelled: Vec<LeaseToken> =
+        answer.cancel.iter().filter_map(|token| uuid("cancel", token).ok().map(LeaseToken)).collect();
+    let renewed = held.iter().map(|(_, token)| *token).filter(|token| !cancelled.contains(token));
     session.leases.book().renew(renewed, sent);
     session.watchdog.alive();
     for token in cancelled {

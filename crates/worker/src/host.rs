@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tradewind_guest::{
-    ConnectionInfo, DagRunInfo, HostError, LogLevel, LogLine, TaskHost, TaskInstanceFilter,
-    TriggerRequest, XComAddress, XComSlice,
+    ConnectionInfo, DagRunInfo, HostError, LogLevel, LogLine, TaskHost, TaskInstanceFilter, TriggerRequest,
+    XComAddress, XComSlice,
 };
 use tradewind_proto::v1;
 use tradewind_types::{ApiError, Connection, DagRun, ErrorCode, TaskInstance, XComValue};
@@ -48,9 +48,7 @@ fn answer(error: ApiError) -> HostError {
     match error.code {
         ErrorCode::NotFound => HostError::NotFound { message },
         ErrorCode::AlreadyExists => HostError::AlreadyExists { message },
-        ErrorCode::Unavailable | ErrorCode::NotLeader | ErrorCode::Internal => {
-            HostError::Unavailable { message }
-        }
+        ErrorCode::Unavailable | ErrorCode::NotLeader | ErrorCode::Internal => HostError::Unavailable { message },
         ErrorCode::Invalid
         | ErrorCode::Conflict
         | ErrorCode::StaleAttempt
@@ -102,12 +100,7 @@ impl Host {
         )))
     }
 
-    async fn values(
-        &self,
-        at: &XComAddress,
-        map_index: Option<i32>,
-        include_prior_dates: bool,
-    ) -> Answer<Vec<Value>> {
+    async fn values(&self, at: &XComAddress, map_index: Option<i32>, include_prior_dates: bool) -> Answer<Vec<Value>> {
         self.held.flush().await.map_err(answer)?;
         let query = v1::GetXComsRequest {
             attempt: None,
@@ -123,16 +116,12 @@ impl Host {
     }
 
     async fn one_run(&self, dag_id: &str, run_id: &str) -> Answer<DagRun> {
-        let query = RunQuery {
-            dag_id: dag_id.to_owned(),
-            run_id: Some(run_id.to_owned()),
-            limit: 1,
-            ..RunQuery::default()
-        };
+        let query =
+            RunQuery { dag_id: dag_id.to_owned(), run_id: Some(run_id.to_owned()), limit: 1, ..RunQuery::default() };
         let (runs, _) = self.remote.runs(&query).await.map_err(answer)?;
-        runs.into_iter().next().ok_or_else(|| HostError::NotFound {
-            message: format!("the DAG \"{dag_id}\" has no run \"{run_id}\""),
-        })
+        runs.into_iter()
+            .next()
+            .ok_or_else(|| HostError::NotFound { message: format!("the DAG \"{dag_id}\" has no run \"{run_id}\"") })
     }
 
     async fn instances(&self, filter: &TaskInstanceFilter) -> Answer<Vec<TaskInstance>> {
@@ -145,12 +134,7 @@ impl Host {
             run_ids: filter.run_ids.clone().unwrap_or_default(),
             task_ids: filter.task_ids.clone().unwrap_or_default(),
             states: states(filter),
-            logical_dates: filter
-                .logical_dates
-                .iter()
-                .flatten()
-                .map(|date| tradewind_proto::micros(*date))
-                .collect(),
+            logical_dates: filter.logical_dates.iter().flatten().map(|date| tradewind_proto::micros(*date)).collect(),
         };
         let mut found = self.remote.task_instances(query).await.map_err(answer)?;
         if let Some(index) = filter.map_index {
@@ -268,10 +252,7 @@ impl TaskHost for Host {
         let mut values = self.values(at, None, false).await?;
         let length = i64::try_from(values.len()).unwrap_or(i64::MAX);
         let index = if offset < 0 { offset.saturating_add(length) } else { offset };
-        Ok(usize::try_from(index)
-            .ok()
-            .filter(|index| *index < values.len())
-            .map(|index| values.swap_remove(index)))
+        Ok(usize::try_from(index).ok().filter(|index| *index < values.len()).map(|index| values.swap_remove(index)))
     }
 
     async fn count_xcoms(&self, at: &XComAddress) -> Answer<u64> {
@@ -359,10 +340,17 @@ impl TaskHost for Host {
                     run_id: run_id.cloned(),
                     logical_date: date.copied(),
                     states: filter.states.clone().unwrap_or_default(),
-                    limit: 1,
                     ..RunQuery::default()
                 };
-                count += self.remote.runs(&query).await.map_err(answer)?.1;
+                let (runs, total) = self.remote.runs(&query).await.map_err(answer)?;
+                // One that is asked for by its id comes in whatever state it is.
+                let others = match &filter.states {
+                    Some(states) => {
+                        runs.iter().filter(|run| !states.iter().any(|state| state == run.state.as_str())).count()
+                    }
+                    None => 0,
+                };
+                count += total.saturating_sub(others as u64);
             }
         }
         Ok(count)
@@ -372,10 +360,7 @@ impl TaskHost for Host {
         Ok(self.instances(filter).await?.len() as u64)
     }
 
-    async fn get_task_states(
-        &self,
-        filter: &TaskInstanceFilter,
-    ) -> Answer<Vec<(String, String, Option<String>)>> {
+    async fn get_task_states(&self, filter: &TaskInstanceFilter) -> Answer<Vec<(String, String, Option<String>)>> {
         let found = self.instances(filter).await?;
         Ok(found
             .into_iter()
@@ -384,8 +369,7 @@ impl TaskHost for Host {
                     index if index >= 0 => format!("{}_{index}", ti.task_id),
                     _ => ti.task_id.to_string(),
                 };
-                let state = (ti.state != tradewind_types::TaskState::NoStatus)
-                    .then(|| ti.state.to_string());
+                let state = (ti.state != tradewind_types::TaskState::NoStatus).then(|| ti.state.to_string());
                 (ti.run_id.to_string(), task, state)
             })
             .collect())
@@ -438,12 +422,7 @@ mod tests {
     fn slices_are_pythons() {
         let of = |start, stop, step| {
             let values = (0..5).map(Value::from).collect();
-            let part = XComSlice {
-                start,
-                stop,
-                step,
-                include_prior_dates: false,
-            };
+            let part = XComSlice { start, stop, step, include_prior_dates: false };
             let picked = slice(values, part).unwrap();
             picked.iter().filter_map(Value::as_i64).collect::<Vec<_>>()
         };
@@ -455,10 +434,7 @@ mod tests {
         assert_eq!(of(Some(-100), Some(100), Some(2)), [0, 2, 4]);
         assert_eq!(of(Some(3), Some(1), None), [0; 0]);
         assert_eq!(of(None, Some(-100), Some(-1)), [4, 3, 2, 1, 0]);
-        let zero = XComSlice {
-            step: Some(0),
-            ..XComSlice::default()
-        };
+        let zero = XComSlice { step: Some(0), ..XComSlice::default() };
         assert!(slice(vec![], zero).is_err());
     }
 

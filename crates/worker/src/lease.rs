@@ -37,11 +37,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new() -> Self {
         let (stopper, signal) = Stopper::new();
-        Self {
-            stopper,
-            signal,
-            reason: Arc::default(),
-        }
+        Self { stopper, signal, reason: Arc::default() }
     }
 
     /// Stops the attempt. The first reason stays; a shorter grace of a later call counts.
@@ -93,13 +89,7 @@ impl LeaseBook {
         length: Duration,
         control: Control,
     ) {
-        let lease = Lease {
-            key,
-            renewed: sent,
-            length,
-            control,
-            lost: false,
-        };
+        let lease = Lease { key, renewed: sent, length, control, lost: false };
         self.leases.insert(token, lease);
     }
 
@@ -136,18 +126,12 @@ impl LeaseBook {
 
     /// Whether something may still be written for this token.
     pub(crate) fn is_live(&self, token: LeaseToken, now: Instant) -> bool {
-        self.leases
-            .get(&token)
-            .is_some_and(|lease| !lease.lost && now < lease.end())
+        self.leases.get(&token).is_some_and(|lease| !lease.lost && now < lease.end())
     }
 
     /// When the next lease ends.
     pub(crate) fn next_end(&self) -> Option<Instant> {
-        self.leases
-            .values()
-            .filter(|lease| !lease.lost)
-            .map(Lease::end)
-            .min()
+        self.leases.values().filter(|lease| !lease.lost).map(Lease::end).min()
     }
 
     pub(crate) fn control(&self, token: LeaseToken) -> Option<Control> {
@@ -180,14 +164,7 @@ impl Leases {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn insert(
-        &self,
-        key: AttemptKey,
-        token: LeaseToken,
-        sent: Instant,
-        length: Duration,
-        control: Control,
-    ) {
+    pub(crate) fn insert(&self, key: AttemptKey, token: LeaseToken, sent: Instant, length: Duration, control: Control) {
         self.book().insert(key, token, sent, length, control);
         self.changed.notify_one();
     }
@@ -240,10 +217,7 @@ mod tests {
     }
 
     fn entry(number: u128) -> (AttemptKey, LeaseToken) {
-        let key = AttemptKey {
-            ti: TiId(Uuid::from_u128(number)),
-            attempt: 1,
-        };
+        let key = AttemptKey { ti: TiId(Uuid::from_u128(number)), attempt: 1 };
         (key, LeaseToken(Uuid::from_u128(number)))
     }
 

@@ -70,18 +70,11 @@ impl LogBuffer {
                 let window = &self.waiting[..BATCH_BYTES];
                 match window.iter().rposition(|byte| *byte == b'\n') {
                     Some(at) => at + 1,
-                    None => self
-                        .waiting
-                        .iter()
-                        .position(|byte| *byte == b'\n')
-                        .map_or(self.waiting.len(), |at| at + 1),
+                    None => self.waiting.iter().position(|byte| *byte == b'\n').map_or(self.waiting.len(), |at| at + 1),
                 }
             };
             let rest = self.waiting.split_off(end);
-            self.batch = Some(Batch {
-                offset: self.sent,
-                data: std::mem::replace(&mut self.waiting, rest),
-            });
+            self.batch = Some(Batch { offset: self.sent, data: std::mem::replace(&mut self.waiting, rest) });
         }
         self.batch.clone()
     }

@@ -68,7 +68,9 @@ struct Inner {
     remote: Remote,
     masker: Masker,
     state: Mutex<State>,
-    /// Something came, or the log ends.
+    /// A line came to an empty buffer.
+    begun: Notify,
+    /// A batch is full, or the log ends.
     wake: Notify,
     /// A batch went.
     room: Notify,
@@ -93,6 +95,7 @@ impl TaskLog {
             remote,
             masker,
             state: Mutex::default(),
+            begun: Notify::new(),
             wake: Notify::new(),
             room: Notify::new(),
         }))
@@ -130,6 +133,7 @@ impl TaskLog {
                 }
                 if state.buffer.has_room(bytes.len()) {
                     state.buffer.push(bytes, mark);
+                    self.0.begun.notify_one();
                     if state.sender.is_none() {
                         state.sender = Some(tokio::spawn(Arc::clone(&self.0).send()));
                     }
@@ -176,10 +180,22 @@ impl Inner {
     async fn send(self: Arc<Self>) {
         let mut pause = BACKOFF.0;
         loop {
-            let (ready, ending) = {
+            let (waits, ready, ending) = {
                 let state = self.lock();
-                (state.buffer.is_batch_ready(), state.ending)
+                let waits = !state.buffer.is_done();
+                (waits, state.buffer.is_batch_ready(), state.ending)
             };
+            if !waits {
+                if ending {
+                    return;
+                }
+                // A long quiet task costs no wake-ups.
+                tokio::select! {
+                    () = self.begun.notified() => {}
+                    () = self.wake.notified() => {}
+                }
+                continue;
+            }
             if !ready && !ending {
                 tokio::select! {
                     () = tokio::time::sleep(FLUSH_EVERY) => {}
@@ -187,10 +203,6 @@ impl Inner {
                 }
             }
             let Some(Batch { offset, data }) = self.lock().buffer.next_batch() else {
-                if self.lock().ending {
-                    return;
-                }
-                self.wait_for_lines().await;
                 continue;
             };
             match self.remote.append_log(offset, data).await {
@@ -201,7 +213,9 @@ impl Inner {
                     state.buffer.acknowledge();
                 }
                 // Over `scheduler.log_max_bytes`: the scheduler has put its mark at the end. Or the attempt is over.
-                Err(error) if matches!(error.code, ErrorCode::TooLarge | ErrorCode::StaleAttempt | ErrorCode::NotFound) => {
+                Err(error)
+                    if matches!(error.code, ErrorCode::TooLarge | ErrorCode::StaleAttempt | ErrorCode::NotFound) =>
+                {
                     let mut state = self.lock();
                     state.refused = true;
                     state.buffer.discard();
@@ -220,25 +234,10 @@ impl Inner {
             }
         }
     }
-
-    /// Sleeps while the task says nothing: a long quiet task costs no wake-ups.
-    async fn wait_for_lines(&self) {
-        // A line between the look and the sleep is sent with the next flush at the latest.
-        tokio::select! {
-            () = tokio::time::sleep(FLUSH_EVERY) => {}
-            () = self.wake.notified() => {}
-        }
-    }
 }
 
 fn encode(line: &Line, message: &str) -> Vec<u8> {
-    let record = Record {
-        at: line.at,
-        level: line.level,
-        logger: &line.logger,
-        message,
-        fields: &line.fields,
-    };
+    let record = Record { at: line.at, level: line.level, logger: &line.logger, message, fields: &line.fields };
     // Texts and JSON values always serialize.
     let mut bytes = serde_json::to_vec(&record).unwrap_or_default();
     bytes.push(b'\n');
@@ -246,10 +245,8 @@ fn encode(line: &Line, message: &str) -> Vec<u8> {
 }
 
 fn mark(lost: u64) -> Vec<u8> {
-    let line = Line::remark(
-        "warning",
-        format!("{lost} log lines were lost here: the scheduler did not take them in time"),
-    );
+    let line =
+        Line::remark("warning", format!("{lost} log lines were lost here: the scheduler did not take them in time"));
     encode(&line, &line.message)
 }
 

@@ -79,12 +79,8 @@ impl Masker {
             return;
         }
         let json = Value::from(secret).to_string();
-        let mut forms = vec![
-            secret.to_owned(),
-            json[1..json.len() - 1].to_owned(),
-            percent(secret),
-            STANDARD.encode(secret),
-        ];
+        let mut forms =
+            vec![secret.to_owned(), json[1..json.len() - 1].to_owned(), percent(secret), STANDARD.encode(secret)];
         // A key of several lines comes out line by line.
         forms.extend(secret.lines().map(str::trim).map(str::to_owned));
         let mut secrets = self.lock();
@@ -186,10 +182,7 @@ mod tests {
             extra: Some(r#"{"secret_access_key": "abcdefg", "region": "north"}"#.to_owned()),
             ..Connection::default()
         });
-        assert_eq!(
-            masker.hide("p@ss/word p%40ss%2Fword cEBzcy93b3Jk abcdefg north"),
-            "*** *** *** *** north"
-        );
+        assert_eq!(masker.hide("p@ss/word p%40ss%2Fword cEBzcy93b3Jk abcdefg north"), "*** *** *** *** north");
     }
 
     #[test]

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tradewind_operators::{
-    Finished, IoError, LogLevel, OperatorError, OperatorIo, TaskContext, XComQuery,
-};
+use tradewind_operators::{Finished, IoError, LogLevel, OperatorError, OperatorIo, TaskContext, XComQuery};
 use tradewind_proto::v1;
 use tradewind_types::{
-    ApiError, AttemptOutcome, Connection, DagRun, NativeOperator, Timestamp, XCOM_RETURN_KEY,
-    XComValue,
+    ApiError, AttemptOutcome, Connection, DagRun, NativeOperator, Timestamp, XCOM_RETURN_KEY, XComValue,
 };
 
 use crate::{
@@ -22,11 +19,7 @@ use crate::{
 };
 
 /// Runs it. `None` when nobody wants a report.
-pub(crate) async fn run(
-    running: &Running,
-    work: &Work,
-    operator: &NativeOperator,
-) -> Option<Verdict> {
+pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperator) -> Option<Verdict> {
     let session = &running.session;
     let mut env = Vec::clone(&session.env);
     env.push((WORKER_MARK.to_owned(), session.incarnation.to_string()));
@@ -54,10 +47,7 @@ pub(crate) async fn run(
     let verdict = match result {
         Ok(Finished::Success(value)) => {
             let mut verdict = Verdict::of(AttemptOutcome::Success);
-            verdict.xcoms.extend(value.map(|value| XComValue {
-                key: XCOM_RETURN_KEY.to_owned(),
-                value,
-            }));
+            verdict.xcoms.extend(value.map(|value| XComValue { key: XCOM_RETURN_KEY.to_owned(), value }));
             verdict
         }
         Ok(Finished::Reschedule(at)) => Verdict::of(AttemptOutcome::Reschedule { at }),
@@ -88,10 +78,7 @@ fn soft_fail(operator: &NativeOperator) -> bool {
         NativeOperator::TimeSensor(options) => options.sensor.soft_fail,
         NativeOperator::TimeDeltaSensor(options) => options.sensor.soft_fail,
         NativeOperator::DateTimeSensor(options) => options.sensor.soft_fail,
-        NativeOperator::Noop(_)
-        | NativeOperator::Bash(_)
-        | NativeOperator::Http(_)
-        | NativeOperator::Sql(_) => false,
+        NativeOperator::Noop(_) | NativeOperator::Bash(_) | NativeOperator::Http(_) | NativeOperator::Sql(_) => false,
     }
 }
 
@@ -128,13 +115,7 @@ impl OperatorIo for NativeIo<'_> {
         };
         let lines = lines
             .into_iter()
-            .map(|message| Line {
-                at,
-                level,
-                logger: logger.to_owned(),
-                message,
-                fields: Map::new(),
-            })
+            .map(|message| Line { at, level, logger: logger.to_owned(), message, fields: Map::new() })
             .collect();
         self.running.log.write(lines).await;
     }

@@ -74,11 +74,7 @@ async fn free_slots(session: &Session) -> Vec<OwnedSemaphorePermit> {
 
 /// Claims what was popped, beside the next pop.
 fn claim_hints(session: &Arc<Session>, hints: Vec<AttemptKey>, slots: Vec<OwnedSemaphorePermit>) {
-    let offers: Vec<Offer> = hints
-        .into_iter()
-        .zip(slots)
-        .map(|(hint, slot)| Offer::new(Some(hint), slot))
-        .collect();
+    let offers: Vec<Offer> = hints.into_iter().zip(slots).map(|(hint, slot)| Offer::new(Some(hint), slot)).collect();
     let session = Arc::clone(session);
     // Counted before the task runs: a drain that begins now must wait for it.
     let open = claim::OpenClaim::new(&session);
@@ -95,11 +91,7 @@ fn claim_hints(session: &Arc<Session>, hints: Vec<AttemptKey>, slots: Vec<OwnedS
 }
 
 /// Asks for whatever is next; answers the pause before the next round.
-async fn without_hints(
-    session: &Arc<Session>,
-    slots: Vec<OwnedSemaphorePermit>,
-    backoff: &mut Backoff,
-) -> Duration {
+async fn without_hints(session: &Arc<Session>, slots: Vec<OwnedSemaphorePermit>, backoff: &mut Backoff) -> Duration {
     let offers = slots.into_iter().map(|slot| Offer::new(None, slot)).collect();
     match claim::claim(session, offers).await {
         Ok(granted) if granted > 0 => backoff.again(),

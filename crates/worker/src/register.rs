@@ -1,6 +1,9 @@
 //! Saying hello.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 use tradewind_proto::{LeaderClient, v1, worker_client};
@@ -14,6 +17,8 @@ use crate::{
 
 /// How long one round of trying lasts before the log says that it goes on.
 const ROUND: Duration = Duration::from_secs(10);
+/// How long a name may be taken before that counts as a mistake.
+const TAKEN: Duration = Duration::from_secs(45);
 /// Heartbeats that fit into a lease when the leader names no interval.
 const BEATS_PER_LEASE: u32 = 5;
 
@@ -37,6 +42,7 @@ pub(crate) async fn register(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         labels: settings.labels.clone().into_iter().collect(),
     };
+    let began = Instant::now();
     loop {
         let call = client.call(ROUND, |channel| {
             let request = request.clone();
@@ -52,10 +58,15 @@ pub(crate) async fn register(
                 return Ok(Some(terms(&answer)));
             }
             Err(error) if lasting(error.code) => return Err(error),
+            // A worker of this name may have died a moment ago on another host: it is known until its lease is over.
+            Err(error) if error.code == ErrorCode::AlreadyExists && began.elapsed() > TAKEN => return Err(error),
             Err(error) => {
                 tracing::warn!(scheduler = client.address(), %error, "cannot register yet, trying on");
                 // Without a pause, an error that comes at once would spin.
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(None),
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                }
             }
         }
     }
@@ -68,7 +79,6 @@ fn lasting(code: ErrorCode) -> bool {
             | ErrorCode::Forbidden
             | ErrorCode::Invalid
             | ErrorCode::Conflict
-            | ErrorCode::AlreadyExists
     )
 }
 
@@ -94,6 +104,7 @@ pub(crate) async fn keep_registered(session: Arc<Session>) {
         match register(&session.client, &session.settings, session.incarnation, &never).await {
             Ok(Some(terms)) => {
                 session.set_terms(terms);
+                session.watchdog.set_lease(terms.lease);
                 session.beat_now.notify_one();
             }
             Ok(None) => {}
@@ -112,12 +123,7 @@ mod tests {
     #[test]
     fn a_heartbeat_always_fits_several_times_into_a_lease() {
         let of = |lease_ms, heartbeat_ms| {
-            terms(&v1::RegisterResponse {
-                lease_ms,
-                heartbeat_ms,
-                ..Default::default()
-            })
-            .heartbeat
+            terms(&v1::RegisterResponse { lease_ms, heartbeat_ms, ..Default::default() }).heartbeat
         };
         assert_eq!(of(15_000, 0), Duration::from_secs(3));
         assert_eq!(of(15_000, 2_000), Duration::from_secs(2));

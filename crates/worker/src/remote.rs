@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tradewind_proto::{LeaderClient, json, v1, worker_client};
 use tradewind_types::{
-    ApiError, AttemptKey, Connection, DagRun, ErrorCode, LeaseToken, TaskInstance, Timestamp,
-    XComValue,
+    ApiError, AttemptKey, Connection, DagRun, ErrorCode, LeaseToken, TaskInstance, Timestamp, XComValue,
 };
 
 use crate::lease::{Control, StopReason};
+
+/// Runs looked at to find the previous one. They come latest first; the run itself may be among them.
+const PREVIOUS_RUNS: u32 = 10;
 
 /// Calls of one attempt. Cheap to clone.
 #[derive(Clone)]
@@ -59,13 +61,7 @@ impl Remote {
         patience: Duration,
         lost_grace: Duration,
     ) -> Self {
-        Self {
-            client,
-            attempt: v1::AttemptRef::new(key, token),
-            control,
-            patience,
-            lost_grace,
-        }
+        Self { client, attempt: v1::AttemptRef::new(key, token), control, patience, lost_grace }
     }
 
     /// A stale token means that the attempt is someone else's by now: the task must go.
@@ -89,10 +85,7 @@ impl Remote {
     }
 
     /// Values of XComs of one task and key, by map index.
-    pub(crate) async fn xcom_values(
-        &self,
-        query: v1::GetXComsRequest,
-    ) -> Result<Vec<(i32, Value)>, ApiError> {
+    pub(crate) async fn xcom_values(&self, query: v1::GetXComsRequest) -> Result<Vec<(i32, Value)>, ApiError> {
         let mut values = self
             .xcoms(query)
             .await?
@@ -104,36 +97,22 @@ impl Remote {
     }
 
     pub(crate) async fn push_xcoms(&self, xcoms: &[XComValue], patience: Duration) -> Result<(), ApiError> {
-        let request = v1::PushXComsRequest {
-            attempt: self.attempt(),
-            xcoms: xcoms.iter().map(Into::into).collect(),
-        };
+        let request = v1::PushXComsRequest { attempt: self.attempt(), xcoms: xcoms.iter().map(Into::into).collect() };
         call!(self, patience, push_x_coms, request).map(drop)
     }
 
     pub(crate) async fn delete_xcom(&self, key: &str) -> Result<(), ApiError> {
-        let request = v1::DeleteXComRequest {
-            attempt: self.attempt(),
-            key: key.to_owned(),
-        };
+        let request = v1::DeleteXComRequest { attempt: self.attempt(), key: key.to_owned() };
         call!(self, self.patience, delete_x_com, request).map(drop)
     }
 
     pub(crate) async fn variable(&self, key: &str) -> Result<Option<String>, ApiError> {
-        let request = v1::GetVariableRequest {
-            attempt: self.attempt(),
-            key: key.to_owned(),
-        };
+        let request = v1::GetVariableRequest { attempt: self.attempt(), key: key.to_owned() };
         let answer = none_when_missing(call!(self, self.patience, get_variable, request))?;
         Ok(answer.and_then(|answer| answer.variable).map(|variable| variable.value))
     }
 
-    pub(crate) async fn put_variable(
-        &self,
-        key: &str,
-        value: &str,
-        description: Option<&str>,
-    ) -> Result<(), ApiError> {
+    pub(crate) async fn put_variable(&self, key: &str, value: &str, description: Option<&str>) -> Result<(), ApiError> {
         let request = v1::PutVariableRequest {
             attempt: self.attempt(),
             variable: Some(v1::Variable {
@@ -146,41 +125,25 @@ impl Remote {
     }
 
     pub(crate) async fn delete_variable(&self, key: &str) -> Result<(), ApiError> {
-        let request = v1::DeleteVariableRequest {
-            attempt: self.attempt(),
-            key: key.to_owned(),
-        };
+        let request = v1::DeleteVariableRequest { attempt: self.attempt(), key: key.to_owned() };
         none_when_missing(call!(self, self.patience, delete_variable, request)).map(drop)
     }
 
     pub(crate) async fn connection(&self, conn_id: &str) -> Result<Option<Connection>, ApiError> {
-        let request = v1::GetConnectionRequest {
-            attempt: self.attempt(),
-            conn_id: conn_id.to_owned(),
-        };
+        let request = v1::GetConnectionRequest { attempt: self.attempt(), conn_id: conn_id.to_owned() };
         let answer = none_when_missing(call!(self, self.patience, get_connection, request))?;
-        answer
-            .and_then(|answer| answer.connection)
-            .map(TryInto::try_into)
-            .transpose()
+        answer.and_then(|answer| answer.connection).map(TryInto::try_into).transpose()
     }
 
     /// The rendered template fields: a JSON object.
     pub(crate) async fn put_rendered(&self, fields: &Value) -> Result<(), ApiError> {
-        let request = v1::PutRenderedRequest {
-            attempt: self.attempt(),
-            fields_json: fields.to_string(),
-        };
+        let request = v1::PutRenderedRequest { attempt: self.attempt(), fields_json: fields.to_string() };
         call!(self, self.patience, put_rendered, request).map(drop)
     }
 
     /// One try to append to the log; the caller tries again with the same bytes.
     pub(crate) async fn append_log(&self, offset: u64, data: Vec<u8>) -> Result<(), ApiError> {
-        let request = v1::AppendLogRequest {
-            attempt: self.attempt(),
-            offset,
-            data,
-        };
+        let request = v1::AppendLogRequest { attempt: self.attempt(), offset, data };
         call!(self, Duration::ZERO, append_log, request).map(drop)
     }
 
@@ -196,8 +159,7 @@ impl Remote {
             limit: query.limit,
         };
         let answer = call!(self, self.patience, find_runs, request)?;
-        let runs: Result<Vec<DagRun>, ApiError> =
-            answer.runs.into_iter().map(TryInto::try_into).collect();
+        let runs: Result<Vec<DagRun>, ApiError> = answer.runs.into_iter().map(TryInto::try_into).collect();
         Ok((runs?, answer.total))
     }
 
@@ -208,15 +170,10 @@ impl Remote {
         before: Timestamp,
         states: Vec<String>,
     ) -> Result<Option<DagRun>, ApiError> {
-        let query = RunQuery {
-            dag_id: dag_id.to_owned(),
-            states,
-            before: Some(before),
-            limit: 1,
-            ..RunQuery::default()
-        };
+        let query =
+            RunQuery { dag_id: dag_id.to_owned(), states, before: Some(before), limit: 1, ..RunQuery::default() };
         let (runs, _) = self.runs(&query).await?;
-        Ok(runs.into_iter().max_by_key(|run| run.logical_date))
+        Ok(runs.into_iter().filter(|run| run.logical_date < Some(before)).max_by_key(|run| run.logical_date))
     }
 
     pub(crate) async fn task_instances(
@@ -225,11 +182,7 @@ impl Remote {
     ) -> Result<Vec<TaskInstance>, ApiError> {
         query.attempt = self.attempt();
         let answer = call!(self, self.patience, find_task_instances, query)?;
-        answer
-            .task_instances
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect()
+        answer.task_instances.into_iter().map(TryInto::try_into).collect()
     }
 
     pub(crate) async fn trigger(

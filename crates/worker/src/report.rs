@@ -151,11 +151,7 @@ async fn send_one(session: &Arc<Session>, report: AttemptReport) {
 }
 
 /// Takes the answers in. What remains is to be tried again.
-fn settle(
-    session: &Arc<Session>,
-    reports: Vec<AttemptReport>,
-    results: &[v1::ReportResult],
-) -> Vec<AttemptReport> {
+fn settle(session: &Arc<Session>, reports: Vec<AttemptReport>, results: &[v1::ReportResult]) -> Vec<AttemptReport> {
     let mut again = Vec::new();
     let mut results = results.iter();
     for mut report in reports {
@@ -187,10 +183,7 @@ fn spoil(report: &mut AttemptReport, message: &str) -> bool {
     if matches!(report.outcome, AttemptOutcome::Failed { .. }) && report.xcoms.is_empty() && report.skip.is_empty() {
         return false;
     }
-    report.outcome = AttemptOutcome::Failed {
-        retry: true,
-        delay: None,
-    };
+    report.outcome = AttemptOutcome::Failed { retry: true, delay: None };
     report.xcoms.clear();
     report.skip.clear();
     report.note = Some(format!("the scheduler refused the result: {message}"));
@@ -212,16 +205,10 @@ mod tests {
     #[test]
     fn a_refused_result_becomes_a_failure_once() {
         let mut report = AttemptReport {
-            key: AttemptKey {
-                ti: TiId(Uuid::nil()),
-                attempt: 1,
-            },
+            key: AttemptKey { ti: TiId(Uuid::nil()), attempt: 1 },
             token: LeaseToken(Uuid::nil()),
             outcome: AttemptOutcome::Success,
-            xcoms: vec![XComValue {
-                key: "k".to_owned(),
-                value: 1.into(),
-            }],
+            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into() }],
             skip: Vec::new(),
             note: None,
             ended_at: Timestamp::UNIX_EPOCH,

@@ -16,10 +16,7 @@ use tradewind_proto::LeaderClient;
 use tradewind_types::AttemptReport;
 use uuid::Uuid;
 
-use crate::{
-    bundle::BundleCache, lease::Leases, settings::WorkerSettings, watchdog::Watchdog,
-    zygote::ZygoteKeeper,
-};
+use crate::{bundle::BundleCache, lease::Leases, settings::WorkerSettings, watchdog::Watchdog, zygote::ZygoteKeeper};
 
 /// What the leader told at registration.
 #[derive(Clone, Copy, Debug)]

@@ -51,8 +51,7 @@ impl WorkerSettings {
             return Err("worker.queues is empty: name at least one queue, e.g. [\"default\"]".to_owned());
         }
         let seconds = |option: &str, value: f64| {
-            Duration::try_from_secs_f64(value)
-                .map_err(|_| format!("{option}: {value} is not a number of seconds"))
+            Duration::try_from_secs_f64(value).map_err(|_| format!("{option}: {value} is not a number of seconds"))
         };
         let slots = match options.slots {
             0 => std::thread::available_parallelism()
@@ -64,11 +63,7 @@ impl WorkerSettings {
             queues,
             slots,
             dir: options.dir.clone().unwrap_or(default_dir),
-            env: options
-                .env
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            env: options.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
             bundle_cache_bytes: options.bundle_cache_bytes,

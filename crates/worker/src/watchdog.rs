@@ -80,10 +80,7 @@ impl Watchdog {
             Ok(child) => child,
             Err(error) => {
                 tracing::warn!(%error, "no watchdog without bash: tasks of a killed or paused worker are not killed");
-                return Self {
-                    orders: None,
-                    limit: Mutex::new(limit),
-                };
+                return Self { orders: None, limit: Mutex::new(limit) };
             }
         };
         let (orders, mut receiver) = mpsc::unbounded_channel::<String>();
@@ -100,10 +97,7 @@ impl Watchdog {
             // Its input has ended; it does its work and goes.
             let _ = child.wait().await;
         });
-        Self {
-            orders: Some(orders),
-            limit: Mutex::new(limit),
-        }
+        Self { orders: Some(orders), limit: Mutex::new(limit) }
     }
 
     fn order(&self, order: String) {
@@ -169,9 +163,8 @@ mod tests {
         processes
             .flatten()
             .filter(|process| {
-                std::fs::read(process.path().join("environ")).is_ok_and(|environ| {
-                    environ.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
-                })
+                std::fs::read(process.path().join("environ"))
+                    .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes()))
             })
             .count()
     }

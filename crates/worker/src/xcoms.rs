@@ -39,12 +39,7 @@ struct State {
 
 impl HeldXComs {
     pub(crate) fn new(remote: Remote, max_bytes: u64) -> Self {
-        Self(Arc::new(Inner {
-            remote,
-            max_bytes,
-            state: Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
-        }))
+        Self(Arc::new(Inner { remote, max_bytes, state: Mutex::default(), writing: tokio::sync::Mutex::default() }))
     }
 
     /// Holds a value.
@@ -107,17 +102,13 @@ impl State {
     fn put(&mut self, key: &str, value: Value) {
         self.held.retain(|(_, xcom)| xcom.key != key);
         self.pushes += 1;
-        let xcom = XComValue {
-            key: key.to_owned(),
-            value,
-        };
+        let xcom = XComValue { key: key.to_owned(), value };
         self.held.push((self.pushes, xcom));
     }
 
     /// Forgets what was written, but not what was pushed under the same key meanwhile.
     fn written(&mut self, values: &[(u64, XComValue)]) {
-        self.held
-            .retain(|(push, _)| !values.iter().any(|(written, _)| written == push));
+        self.held.retain(|(push, _)| !values.iter().any(|(written, _)| written == push));
     }
 }
 

@@ -12,10 +12,7 @@ pub(crate) struct ZygoteKeeper {
 
 impl ZygoteKeeper {
     pub(crate) fn new(env: GuestEnv) -> Self {
-        Self {
-            env,
-            current: tokio::sync::Mutex::new(None),
-        }
+        Self { env, current: tokio::sync::Mutex::new(None) }
     }
 
     /// The living zygote; starts one if there is none. All who come meanwhile wait for the same one.

@@ -26,12 +26,6 @@ pub fn iso_or_none(micros: Option<i64>) -> Option<String> {
     micros.map(iso)
 }
 
-/// An instant to the second, for tables: `2026-01-01T00:00:00Z`.
-pub fn short(micros: i64) -> String {
-    Timestamp::from_microsecond(micros)
-        .map_or_else(|_| format!("{micros} µs"), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
 /// A duration with two units at most: `0.4s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
 pub fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
@@ -82,7 +76,6 @@ mod tests {
         let at = parse_date("2026-01-31T02:00:00+01:00").unwrap();
         assert_eq!(iso_micros(at), "2026-01-31T01:00:00+00:00");
         assert_eq!(iso(at.as_microsecond() + 1_500), "2026-01-31T01:00:00.001500+00:00");
-        assert_eq!(short(at.as_microsecond() + 1_500), "2026-01-31T01:00:00Z");
         assert_eq!(iso_micros(parse_date("2026-01-31").unwrap()), "2026-01-31T00:00:00+00:00");
         assert_eq!(iso_micros(parse_date(" 2026-01-31T02:00:00 ").unwrap()), "2026-01-31T02:00:00+00:00");
         assert!(parse_date("31.1.2026").unwrap_err().message.contains("31.1.2026"));

@@ -1,6 +1,6 @@
 //! Records as a table, JSON, YAML or plain columns (`-o`).
 
-use std::{future::Future, io::Write as _};
+use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{
@@ -66,11 +66,10 @@ pub trait Record: Serialize {
 ///
 /// # Errors
 /// Those of `fetch`.
-pub async fn all_pages<T, F, Fut>(limit: u64, mut fetch: F) -> Result<(Vec<T>, u64), CliError>
-where
-    F: FnMut(v1::Page) -> Fut,
-    Fut: Future<Output = Result<(Vec<T>, u64), CliError>>,
-{
+pub async fn all_pages<T>(
+    limit: u64,
+    fetch: impl AsyncFn(v1::Page) -> Result<(Vec<T>, u64), CliError>,
+) -> Result<(Vec<T>, u64), CliError> {
     const PAGE: u64 = 1_000;
     let limit = if limit == 0 { u64::MAX } else { limit };
     let mut rows: Vec<T> = Vec::new();

@@ -28,7 +28,7 @@ pub enum Tone {
 
 impl Tone {
     /// The tone as a terminal style.
-    pub const fn style(self) -> Style {
+    pub fn style(self) -> Style {
         let color = |color| Style::new().fg_color(Some(Color::Ansi(color)));
         match self {
             Self::Plain => Style::new(),
@@ -75,6 +75,15 @@ impl Text {
     /// A number.
     pub fn number(number: impl ToString) -> Self {
         Self { text: number.to_string(), tone: Tone::Plain, is_number: true }
+    }
+
+    /// An instant as [`super::iso`] writes it, to the second: `2026-01-01T00:00:00Z`.
+    pub fn instant(iso: Option<&str>) -> Self {
+        let Some(iso) = iso else {
+            return Self::default();
+        };
+        let civil = iso.split(['.', '+']).next().unwrap_or_default();
+        Self::plain(format!("{civil}Z"))
     }
 
     /// Text, or nothing.
@@ -144,6 +153,14 @@ mod tests {
         for state in RunState::ALL {
             assert_ne!(state_tone(state.as_str()), Tone::Dim, "{state}");
         }
+    }
+
+    #[test]
+    fn instants_in_tables_end_with_their_second() {
+        for iso in ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00.123456+00:00"] {
+            assert_eq!(Text::instant(Some(iso)).text, "2026-01-01T00:00:00Z");
+        }
+        assert_eq!(Text::instant(None), Text::default());
     }
 
     #[test]

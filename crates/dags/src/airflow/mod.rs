@@ -14,9 +14,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tradewind_types::{
-    DagSource, DagSpec, Param, SourceKind, TaskGroupSpec, TaskId, TaskSpec, Timetable,
-};
+use tradewind_types::{DagSource, DagSpec, Param, SourceKind, TaskGroupSpec, TaskId, TaskSpec, Timetable};
 
 use self::{
     schedule::{read_timetable, read_zone},
@@ -54,10 +52,7 @@ pub struct ConvertError {
 /// what is not supported yet and cannot be left out without changing what the DAG does: mapped tasks and task groups.
 pub fn convert(serialized: &Value, rel_path: &str) -> Result<Converted, ConvertError> {
     let dag = serialized.get("dag").and_then(Value::as_object);
-    let dag_id = dag
-        .and_then(|dag| dag.get("dag_id"))
-        .and_then(Value::as_str)
-        .map(ToOwned::to_owned);
+    let dag_id = dag.and_then(|dag| dag.get("dag_id")).and_then(Value::as_str).map(ToOwned::to_owned);
     let named = dag_id.clone();
     read_dag(serialized, dag, rel_path).map_err(|message| ConvertError {
         message: match &named {
@@ -68,11 +63,7 @@ pub fn convert(serialized: &Value, rel_path: &str) -> Result<Converted, ConvertE
     })
 }
 
-fn read_dag(
-    serialized: &Value,
-    dag: Option<&Map<String, Value>>,
-    rel_path: &str,
-) -> Result<Converted, String> {
+fn read_dag(serialized: &Value, dag: Option<&Map<String, Value>>, rel_path: &str) -> Result<Converted, String> {
     let version = serialized.get("__version").and_then(Value::as_u64);
     if version != Some(SERIALIZER_VERSION) {
         return Err(format!(
@@ -83,10 +74,7 @@ fn read_dag(
     }
     let dag = Fields::new(dag.ok_or("the serialized DAG holds no \"dag\"")?);
     let empty = Map::new();
-    let defaults = serialized
-        .pointer("/client_defaults/tasks")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
+    let defaults = serialized.pointer("/client_defaults/tasks").and_then(Value::as_object).unwrap_or(&empty);
     let mut warnings = Vec::new();
     let (timetable, schedule_text) = match dag.wrapped("timetable") {
         Some(timetable) => read_timetable(timetable)?,
@@ -94,9 +82,7 @@ fn read_dag(
     };
     if let Timetable::Other { class, .. } = &timetable {
         let class = class.rsplit('.').next().unwrap_or(class);
-        warnings.push(format!(
-            "the schedule {class} is not supported yet: the DAG runs only when it is triggered"
-        ));
+        warnings.push(format!("the schedule {class} is not supported yet: the DAG runs only when it is triggered"));
     }
     let timezone = match dag.raw("timezone") {
         None => "UTC".to_owned(),
@@ -132,9 +118,7 @@ fn read_dag(
         catchup: dag.truth("catchup")?.unwrap_or(false),
         max_active_runs: dag.count("max_active_runs")?.unwrap_or(16),
         max_active_tasks: dag.count("max_active_tasks")?.unwrap_or(16),
-        max_consecutive_failed_dag_runs: dag
-            .count("max_consecutive_failed_dag_runs")?
-            .unwrap_or(0),
+        max_consecutive_failed_dag_runs: dag.count("max_consecutive_failed_dag_runs")?.unwrap_or(0),
         dagrun_timeout: dag.duration("dagrun_timeout")?,
         fail_fast: dag.truth("fail_fast")?.unwrap_or(false),
         is_paused_upon_creation: dag.truth("is_paused_upon_creation")?,
@@ -143,10 +127,7 @@ fn read_dag(
         params: read_params(dag.raw("params"))?,
         tasks: sorted(tasks)?,
         task_groups,
-        source: DagSource {
-            kind: SourceKind::Python,
-            rel_path: rel_path.to_owned(),
-        },
+        source: DagSource { kind: SourceKind::Python, rel_path: rel_path.to_owned() },
     };
     tradewind_engine::check_spec(&spec).map_err(|problems| problems.join("\n"))?;
     Ok(Converted { spec, warnings })
@@ -177,13 +158,8 @@ fn read_params(params: Option<&Value>) -> Result<BTreeMap<String, Param>, String
             };
             let param = Param {
                 value: param.get("default").map_or(Value::Null, plain),
-                description: param
-                    .get("description")
-                    .and_then(Value::as_str)
-                    .map(ToOwned::to_owned),
-                schema: param
-                    .get("schema")
-                    .map_or_else(|| Value::Object(Map::new()), plain),
+                description: param.get("description").and_then(Value::as_str).map(ToOwned::to_owned),
+                schema: param.get("schema").map_or_else(|| Value::Object(Map::new()), plain),
             };
             Ok((name.to_owned(), param))
         })
@@ -197,10 +173,7 @@ fn read_groups(
     parent: Option<&str>,
     out: &mut Vec<TaskGroupSpec>,
 ) -> Result<(), String> {
-    let children = group
-        .get("children")
-        .and_then(Value::as_object)
-        .ok_or("a task group holds no \"children\"")?;
+    let children = group.get("children").and_then(Value::as_object).ok_or("a task group holds no \"children\"")?;
     let mut tasks = Vec::new();
     let mut inner = Vec::new();
     for (child_id, child) in children {

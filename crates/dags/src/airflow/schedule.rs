@@ -11,17 +11,12 @@ type Schedule = (Timetable, Option<String>);
 pub(super) fn read_timetable(timetable: &Value) -> Result<Schedule, String> {
     let class = timetable.get("__type").and_then(Value::as_str);
     let empty = Map::new();
-    let data = timetable
-        .get("__var")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
+    let data = timetable.get("__var").and_then(Value::as_object).unwrap_or(&empty);
     let class = class.ok_or_else(|| format!("the timetable {timetable} has no class"))?;
     let known = match class.strip_prefix("airflow.timetables.") {
         Some("simple.NullTimetable") => Some((Timetable::None, None)),
         Some("simple.OnceTimetable") => Some((Timetable::Once, Some("@once".to_owned()))),
-        Some("simple.ContinuousTimetable") => {
-            Some((Timetable::Continuous, Some("@continuous".to_owned())))
-        }
+        Some("simple.ContinuousTimetable") => Some((Timetable::Continuous, Some("@continuous".to_owned()))),
         Some("trigger.CronTriggerTimetable") => cron_trigger(data)?,
         Some("trigger.MultipleCronTriggerTimetable") => multiple_cron_trigger(data)?,
         Some("interval.CronDataIntervalTimetable") => cron_data_interval(data)?,
@@ -31,10 +26,7 @@ pub(super) fn read_timetable(timetable: &Value) -> Result<Schedule, String> {
     };
     Ok(known.unwrap_or_else(|| {
         let short = class.rsplit('.').next().unwrap_or(class).to_owned();
-        let other = Timetable::Other {
-            class: class.to_owned(),
-            data: Value::Object(data.clone()).to_string(),
-        };
+        let other = Timetable::Other { class: class.to_owned(), data: Value::Object(data.clone()).to_string() };
         (other, Some(short))
     }))
 }
@@ -42,12 +34,7 @@ pub(super) fn read_timetable(timetable: &Value) -> Result<Schedule, String> {
 fn cron_trigger(data: &Map<String, Value>) -> Result<Option<Schedule>, String> {
     let cron = expression(data)?;
     Ok(common(data).map(|(timezone, interval, run_immediately)| {
-        let timetable = Timetable::CronTrigger {
-            cron: cron.clone(),
-            timezone,
-            interval,
-            run_immediately,
-        };
+        let timetable = Timetable::CronTrigger { cron: cron.clone(), timezone, interval, run_immediately };
         (timetable, Some(cron))
     }))
 }
@@ -59,12 +46,7 @@ fn multiple_cron_trigger(data: &Map<String, Value>) -> Result<Option<Schedule>, 
     }
     Ok(common(data).map(|(timezone, interval, run_immediately)| {
         let text = crons.join(", ");
-        let timetable = Timetable::MultipleCronTrigger {
-            crons,
-            timezone,
-            interval,
-            run_immediately,
-        };
+        let timetable = Timetable::MultipleCronTrigger { crons, timezone, interval, run_immediately };
         (timetable, Some(text))
     }))
 }
@@ -72,10 +54,7 @@ fn multiple_cron_trigger(data: &Map<String, Value>) -> Result<Option<Schedule>, 
 fn cron_data_interval(data: &Map<String, Value>) -> Result<Option<Schedule>, String> {
     let cron = expression(data)?;
     Ok(zone_of(data).map(|timezone| {
-        let timetable = Timetable::CronDataInterval {
-            cron: cron.clone(),
-            timezone,
-        };
+        let timetable = Timetable::CronDataInterval { cron: cron.clone(), timezone };
         (timetable, Some(cron))
     }))
 }
@@ -92,9 +71,7 @@ fn delta_data_interval(data: &Map<String, Value>) -> Option<Schedule> {
 }
 
 fn expression(data: &Map<String, Value>) -> Result<String, String> {
-    Fields::new(data)
-        .text("expression")?
-        .ok_or_else(|| "the timetable has no cron expression".to_owned())
+    Fields::new(data).text("expression")?.ok_or_else(|| "the timetable has no cron expression".to_owned())
 }
 
 fn common(data: &Map<String, Value>) -> Option<(String, Delta, RunImmediately)> {
@@ -132,10 +109,7 @@ fn read_delta(value: &Value) -> Option<Delta> {
     let fields = match value {
         Value::Object(fields) => fields,
         seconds => {
-            return Some(Delta {
-                months: 0,
-                micros: micros(seconds.as_f64()?)?,
-            });
+            return Some(Delta { months: 0, micros: micros(seconds.as_f64()?)? });
         }
     };
     let mut delta = Delta::default();

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tradewind_types::{
-    Operator, RetrySpec, TaskId, TaskSpec, TriggerRule, WeightRule, did_you_mean,
-};
+use tradewind_types::{Operator, RetrySpec, TaskId, TaskSpec, TriggerRule, WeightRule, did_you_mean};
 
 use super::value::Fields;
 
@@ -15,32 +13,22 @@ pub(super) fn read_tasks(
     defaults: &Map<String, Value>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<TaskSpec>, String> {
-    let nodes = dag
-        .raw("tasks")
-        .and_then(Value::as_array)
-        .ok_or("the serialized DAG holds no \"tasks\"")?;
+    let nodes = dag.raw("tasks").and_then(Value::as_array).ok_or("the serialized DAG holds no \"tasks\"")?;
     let mut tasks = Vec::with_capacity(nodes.len());
     let mut upstream: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
     let mut mapped = Vec::new();
     for node in nodes {
-        let own = node
-            .get("__var")
-            .unwrap_or(node)
-            .as_object()
-            .ok_or("a serialized task is no object")?;
+        let own = node.get("__var").unwrap_or(node).as_object().ok_or("a serialized task is no object")?;
         let fields = Fields::with_defaults(own, defaults);
         let task_id = fields.text("task_id")?.ok_or("a task has no task_id")?;
         if fields.truth("_is_mapped")?.unwrap_or(false) {
             mapped.push(task_id);
             continue;
         }
-        let task = read_task(&task_id, &fields, warnings)
-            .map_err(|message| format!("the task \"{task_id}\": {message}"))?;
+        let task =
+            read_task(&task_id, &fields, warnings).map_err(|message| format!("the task \"{task_id}\": {message}"))?;
         for downstream in fields.texts("downstream_task_ids")? {
-            upstream
-                .entry(downstream)
-                .or_default()
-                .push(task.task_id.clone());
+            upstream.entry(downstream).or_default().push(task.task_id.clone());
         }
         tasks.push(task);
     }
@@ -68,11 +56,7 @@ fn quoted(ids: &[String]) -> String {
     }
 }
 
-fn read_task(
-    task_id: &str,
-    fields: &Fields<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<TaskSpec, String> {
+fn read_task(task_id: &str, fields: &Fields<'_>, warnings: &mut Vec<String>) -> Result<TaskSpec, String> {
     let mut task = TaskSpec::new(task_id, read_operator(fields)?);
     if let Some(rule) = fields.text("trigger_rule")? {
         // Airflow 2's name of a rule that it renamed.
@@ -106,11 +90,8 @@ fn read_task(
     task.retry = read_retry(fields)?;
     task.execution_timeout = fields.duration("execution_timeout")?;
     task.wait_for_downstream = fields.truth("wait_for_downstream")?.unwrap_or(false);
-    task.depends_on_past =
-        fields.truth("depends_on_past")?.unwrap_or(false) || task.wait_for_downstream;
-    task.ignore_first_depends_on_past = fields
-        .truth("ignore_first_depends_on_past")?
-        .unwrap_or(false);
+    task.depends_on_past = fields.truth("depends_on_past")?.unwrap_or(false) || task.wait_for_downstream;
+    task.ignore_first_depends_on_past = fields.truth("ignore_first_depends_on_past")?.unwrap_or(false);
     task.max_active_tis_per_dag = fields.count("max_active_tis_per_dag")?;
     task.max_active_tis_per_dagrun = fields.count("max_active_tis_per_dagrun")?;
     task.is_setup = fields.truth("is_setup")?.unwrap_or(false);
@@ -140,9 +121,7 @@ fn read_operator(fields: &Fields<'_>) -> Result<Operator, String> {
     // Airflow's rule for passing a task over without a worker (semantics E4); a failure callback cannot be due there.
     let has_effects = fields.truth("has_on_execute_callback")?.unwrap_or(false)
         || fields.truth("has_on_success_callback")?.unwrap_or(false)
-        || ["inlets", "outlets"]
-            .iter()
-            .any(|name| is_filled(fields.raw(name)));
+        || ["inlets", "outlets"].iter().any(|name| is_filled(fields.raw(name)));
     if fields.truth("_is_empty")?.unwrap_or(false) && !has_effects {
         return Ok(Operator::Empty);
     }
@@ -169,9 +148,9 @@ fn read_retry(fields: &Fields<'_>) -> Result<RetrySpec, String> {
                 0.0
             }
         }
-        Some(value) => value
-            .as_f64()
-            .ok_or_else(|| format!("\"retry_exponential_backoff\" is {value}, not a number"))?,
+        Some(value) => {
+            value.as_f64().ok_or_else(|| format!("\"retry_exponential_backoff\" is {value}, not a number"))?
+        }
     };
     Ok(RetrySpec {
         retries: fields.count("retries")?.unwrap_or(default.retries),

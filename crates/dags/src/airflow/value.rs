@@ -13,17 +13,11 @@ pub(super) struct Fields<'v> {
 
 impl<'v> Fields<'v> {
     pub(super) fn new(own: &'v Map<String, Value>) -> Self {
-        Self {
-            own,
-            defaults: None,
-        }
+        Self { own, defaults: None }
     }
 
     pub(super) fn with_defaults(own: &'v Map<String, Value>, defaults: &'v Map<String, Value>) -> Self {
-        Self {
-            own,
-            defaults: Some(defaults),
-        }
+        Self { own, defaults: Some(defaults) }
     }
 
     /// The value with its wrapper, whose type matters to the reader.
@@ -33,24 +27,13 @@ impl<'v> Fields<'v> {
 
     /// The value without its wrapper, a null one being none.
     pub(super) fn raw(&self, name: &str) -> Option<&'v Value> {
-        self.own
-            .get(name)
-            .or_else(|| self.defaults?.get(name))
-            .map(unwrapped)
-            .filter(|value| !value.is_null())
+        self.own.get(name).or_else(|| self.defaults?.get(name)).map(unwrapped).filter(|value| !value.is_null())
     }
 
-    fn typed<T>(
-        &self,
-        name: &str,
-        what: &str,
-        read: impl FnOnce(&'v Value) -> Option<T>,
-    ) -> Result<Option<T>, String> {
+    fn typed<T>(&self, name: &str, what: &str, read: impl FnOnce(&'v Value) -> Option<T>) -> Result<Option<T>, String> {
         match self.raw(name) {
             None => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| format!("\"{name}\" is {value}, not {what}")),
+            Some(value) => read(value).map(Some).ok_or_else(|| format!("\"{name}\" is {value}, not {what}")),
         }
     }
 
@@ -60,11 +43,7 @@ impl<'v> Fields<'v> {
 
     pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, String> {
         self.typed(name, "a list of texts", |value| {
-            value
-                .as_array()?
-                .iter()
-                .map(|item| item.as_str().map(ToOwned::to_owned))
-                .collect()
+            value.as_array()?.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect()
         })
         .map(Option::unwrap_or_default)
     }
@@ -85,9 +64,7 @@ impl<'v> Fields<'v> {
     }
 
     pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, String> {
-        self.typed(name, "a duration in seconds", |value| {
-            super::seconds(value.as_f64()?)
-        })
+        self.typed(name, "a duration in seconds", |value| super::seconds(value.as_f64()?))
     }
 
     pub(super) fn instant(&self, name: &str) -> Result<Option<Timestamp>, String> {
@@ -122,10 +99,7 @@ pub(super) fn unwrapped(value: &Value) -> &Value {
 pub(super) fn plain(value: &Value) -> Value {
     match unwrapped(value) {
         Value::Array(items) => items.iter().map(plain).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.clone(), plain(value)))
-            .collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         value => value.clone(),
     }
 }

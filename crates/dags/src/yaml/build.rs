@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{civil, tz::TimeZone};
 use tradewind_types::{
-    DagSource, DagSpec, Operator, Param, RetrySpec, SourceKind, TaskId, TaskSpec, Timestamp,
-    Timetable, TriggerRule, check_key, did_you_mean,
+    DagSource, DagSpec, Operator, Param, RetrySpec, SourceKind, TaskId, TaskSpec, Timestamp, Timetable, TriggerRule,
+    check_key, did_you_mean,
 };
 
 use super::{
@@ -52,12 +52,7 @@ struct Read {
 
 impl<'n> Builder<'n> {
     pub(super) fn new(rel_path: &'n str, root: &'n Node, settings: &'n YamlSettings) -> Self {
-        Self {
-            rel_path,
-            root,
-            settings,
-            faults: Vec::new(),
-        }
+        Self { rel_path, root, settings, faults: Vec::new() }
     }
 
     /// The id as the document gives it, for messages.
@@ -71,18 +66,13 @@ impl<'n> Builder<'n> {
 
     /// Keeps a fault that arose below `step`.
     fn keep<T>(&mut self, result: Result<T, Fault>, at: Place, step: &str) -> Option<T> {
-        result
-            .map_err(|fault| self.faults.push(fault.within(at, step)))
-            .ok()
+        result.map_err(|fault| self.faults.push(fault.within(at, step))).ok()
     }
 
     /// The DAG, if nothing is wrong with it.
     pub(super) fn build(&mut self) -> Option<DagSpec> {
         let Yaml::Map(entries) = &self.root.value else {
-            let message = format!(
-                "expects a mapping with dag_id and tasks, found {}",
-                self.root.described()
-            );
+            let message = format!("expects a mapping with dag_id and tasks, found {}", self.root.described());
             self.fault(self.root.at, "", message);
             return None;
         };
@@ -124,10 +114,7 @@ impl<'n> Builder<'n> {
             params: self.params(),
             tasks: Vec::new(),
             task_groups: Vec::new(),
-            source: DagSource {
-                kind: SourceKind::Yaml,
-                rel_path: self.rel_path.to_owned(),
-            },
+            source: DagSource { kind: SourceKind::Yaml, rel_path: self.rel_path.to_owned() },
         };
         self.finish(spec, &zone.1)
     }
@@ -140,10 +127,7 @@ impl<'n> Builder<'n> {
                 spec.schedule_text = text;
             }
         }
-        for (field, limit) in [
-            ("max_active_runs", spec.max_active_runs),
-            ("max_active_tasks", spec.max_active_tasks),
-        ] {
+        for (field, limit) in [("max_active_runs", spec.max_active_runs), ("max_active_tasks", spec.max_active_tasks)] {
             if limit == 0 {
                 self.fault(self.root.place_of(field), field, "needs to be at least 1");
             }
@@ -152,16 +136,10 @@ impl<'n> Builder<'n> {
             spec.max_active_runs = 1;
         }
         let tasks = self.tasks(zone);
-        let places: BTreeMap<String, Place> = tasks
-            .iter()
-            .map(|task| (task.spec.task_id.to_string(), task.at))
-            .collect();
+        let places: BTreeMap<String, Place> =
+            tasks.iter().map(|task| (task.spec.task_id.to_string(), task.at)).collect();
         spec.tasks = self.ordered(tasks);
-        let owners: BTreeSet<&String> = spec
-            .tasks
-            .iter()
-            .filter_map(|task| task.owner.as_ref())
-            .collect();
+        let owners: BTreeSet<&String> = spec.tasks.iter().filter_map(|task| task.owner.as_ref()).collect();
         spec.owners = owners.into_iter().cloned().collect();
         if self.faults.is_empty()
             && let Err(problems) = tradewind_engine::check_spec(&spec)
@@ -175,14 +153,9 @@ impl<'n> Builder<'n> {
 
     /// Gives a problem of the engine the place of the task, or of the field, that it names.
     fn place_problem(&mut self, problem: String, places: &BTreeMap<String, Place>) {
-        let task = places
-            .iter()
-            .find(|(id, _)| problem.contains(&format!("\"{id}\"")))
-            .map(|(_, at)| *at);
-        let field = dag_field_names()
-            .into_iter()
-            .find(|field| problem.contains(*field))
-            .map(|field| self.root.place_of(field));
+        let task = places.iter().find(|(id, _)| problem.contains(&format!("\"{id}\""))).map(|(_, at)| *at);
+        let field =
+            dag_field_names().into_iter().find(|field| problem.contains(*field)).map(|field| self.root.place_of(field));
         let at = task.or(field).unwrap_or(self.root.at);
         self.fault(at, "", problem);
     }
@@ -202,10 +175,7 @@ impl<'n> Builder<'n> {
     }
 
     fn zone(&mut self, fields: &DagFields) -> (String, TimeZone) {
-        let name = fields
-            .timezone
-            .as_ref()
-            .unwrap_or(&self.settings.default_timezone);
+        let name = fields.timezone.as_ref().unwrap_or(&self.settings.default_timezone);
         match jiff::tz::TimeZoneDatabase::bundled().get(name) {
             Ok(zone) => (name.clone(), zone),
             Err(_) => {
@@ -250,10 +220,7 @@ impl<'n> Builder<'n> {
             self.fault(entry.node.at, "params", message);
             return BTreeMap::new();
         };
-        params
-            .iter()
-            .map(|entry| (entry.key.clone(), read_param(&entry.node)))
-            .collect()
+        params.iter().map(|entry| (entry.key.clone(), read_param(&entry.node))).collect()
     }
 
     fn tasks(&mut self, zone: &TimeZone) -> Vec<Read> {
@@ -261,8 +228,7 @@ impl<'n> Builder<'n> {
             None => TaskFields::default(),
             Some(entry) => {
                 let fields = decode(&entry.node);
-                self.keep(fields, entry.node.at, "default_args")
-                    .unwrap_or_default()
+                self.keep(fields, entry.node.at, "default_args").unwrap_or_default()
             }
         };
         let Some(entry) = self.root.entry("tasks") else {
@@ -271,15 +237,10 @@ impl<'n> Builder<'n> {
         };
         let nodes: Vec<(Option<&Entry>, &Node)> = match &entry.node.value {
             Yaml::List(items) => items.iter().map(|item| (None, item)).collect(),
-            Yaml::Map(entries) => entries
-                .iter()
-                .map(|entry| (Some(entry), &entry.node))
-                .collect(),
+            Yaml::Map(entries) => entries.iter().map(|entry| (Some(entry), &entry.node)).collect(),
             _ => {
-                let message = format!(
-                    "expects a list of tasks, or a mapping from their ids, found {}",
-                    entry.node.described()
-                );
+                let message =
+                    format!("expects a list of tasks, or a mapping from their ids, found {}", entry.node.described());
                 self.fault(entry.node.at, "tasks", message);
                 return Vec::new();
             }
@@ -296,7 +257,9 @@ impl<'n> Builder<'n> {
             let id = task.spec.task_id.to_string();
             match first.get(&id) {
                 Some(line) => {
-                    let message = format!("the task id \"{id}\" is used twice, first in line {line}; task ids are unique in a DAG");
+                    let message = format!(
+                        "the task id \"{id}\" is used twice, first in line {line}; task ids are unique in a DAG"
+                    );
                     self.fault(task.at, "tasks", message);
                 }
                 None => {
@@ -318,9 +281,7 @@ impl<'n> Builder<'n> {
         zone: &TimeZone,
     ) -> Option<Read> {
         let id_entry = node.entry("id");
-        let name = named
-            .map(|entry| entry.key.as_str())
-            .or_else(|| id_entry.and_then(|entry| entry.node.as_text()));
+        let name = named.map(|entry| entry.key.as_str()).or_else(|| id_entry.and_then(|entry| entry.node.as_text()));
         let path = name.map_or_else(|| format!("tasks[{}]", index + 1), |name| format!("tasks.{name}"));
         let before = self.faults.len();
         let Yaml::Map(entries) = &node.value else {
@@ -470,10 +431,9 @@ impl<'n> Builder<'n> {
         if spec.on_failure_fail_dagrun && !spec.is_teardown {
             fault("on_failure_fail_dagrun", "goes with teardown only".to_owned());
         }
-        for (field, what, name) in [
-            ("pool", "pool name", spec.pool.as_str()),
-            ("queue", "queue name", spec.queue.as_str()),
-        ] {
+        for (field, what, name) in
+            [("pool", "pool name", spec.pool.as_str()), ("queue", "queue name", spec.queue.as_str())]
+        {
             if let Err(message) = check_key(what, name) {
                 fault(field, message);
             }
@@ -501,10 +461,8 @@ impl<'n> Builder<'n> {
 
     /// The tasks, upstream first; ties in the order of the file.
     fn ordered(&mut self, tasks: Vec<Read>) -> Vec<TaskSpec> {
-        let places: BTreeMap<TaskId, Place> = tasks
-            .iter()
-            .map(|task| (task.spec.task_id.clone(), task.depends_at))
-            .collect();
+        let places: BTreeMap<TaskId, Place> =
+            tasks.iter().map(|task| (task.spec.task_id.clone(), task.depends_at)).collect();
         match in_order(tasks.into_iter().map(|task| task.spec).collect()) {
             Order::Sorted(tasks) => tasks,
             Order::Cycle(path) => {
@@ -521,11 +479,7 @@ impl<'n> Builder<'n> {
 }
 
 fn read_param(node: &Node) -> Param {
-    let plain = || Param {
-        value: node.to_json(),
-        description: None,
-        schema: serde_json::json!({}),
-    };
+    let plain = || Param { value: node.to_json(), description: None, schema: serde_json::json!({}) };
     let Yaml::Map(entries) = &node.value else {
         return plain();
     };
@@ -534,10 +488,7 @@ fn read_param(node: &Node) -> Param {
     };
     Param {
         value: default.node.to_json(),
-        description: node
-            .entry("description")
-            .and_then(|entry| entry.node.as_text())
-            .map(ToOwned::to_owned),
+        description: node.entry("description").and_then(|entry| entry.node.as_text()).map(ToOwned::to_owned),
         schema: entries
             .iter()
             .filter(|entry| !matches!(entry.key.as_str(), "default" | "description"))

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer,
-    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use tradewind_types::nearest;
 
@@ -22,11 +22,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(at: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            at: Some(at),
-            path: path.into(),
-            message: message.into(),
-        }
+        Self { at: Some(at), path: path.into(), message: message.into() }
     }
 
     /// Adds the step that leads here and, where none is known yet, the place.
@@ -56,11 +52,7 @@ impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            at: None,
-            path: String::new(),
-            message: message.to_string(),
-        }
+        Self { at: None, path: String::new(), message: message.to_string() }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -118,9 +110,7 @@ const SYNONYMS: [(&str, &str); 16] = [
 
 /// The message about a field that does not exist.
 pub(crate) fn unknown_field(field: &str, known: &[&str]) -> String {
-    let synonym = SYNONYMS
-        .iter()
-        .find(|(other, ours)| *other == field && known.contains(ours));
+    let synonym = SYNONYMS.iter().find(|(other, ours)| *other == field && known.contains(ours));
     let near = match synonym {
         Some((_, ours)) => format!("; here it is called \"{ours}\""),
         None => near_or_all(field, known, "the fields are"),
@@ -159,10 +149,7 @@ pub(crate) fn decode<'n, T: Deserialize<'n>>(node: &'n Node) -> Result<T, Fault>
 }
 
 /// Reads a typed value out of some of the entries of a mapping at `at`.
-pub(crate) fn decode_entries<'n, T: Deserialize<'n>>(
-    at: Place,
-    entries: Vec<&'n Entry>,
-) -> Result<T, Fault> {
+pub(crate) fn decode_entries<'n, T: Deserialize<'n>>(at: Place, entries: Vec<&'n Entry>) -> Result<T, Fault> {
     T::deserialize(EntriesReader { entries }).map_err(|fault| fault.within(at, ""))
 }
 
@@ -194,14 +181,10 @@ impl<'n> Deserializer<'n> for NodeReader<'n> {
             Yaml::BigInt(value) => visitor.visit_u64(*value),
             Yaml::Float(value) => visitor.visit_f64(*value),
             Yaml::Text(text) => visitor.visit_borrowed_str(text),
-            Yaml::List(items) => visitor.visit_seq(Items {
-                items: items.iter(),
-                index: 0,
-            }),
-            Yaml::Map(entries) => visitor.visit_map(Fields {
-                entries: entries.iter().collect::<Vec<_>>().into_iter(),
-                value: None,
-            }),
+            Yaml::List(items) => visitor.visit_seq(Items { items: items.iter(), index: 0 }),
+            Yaml::Map(entries) => {
+                visitor.visit_map(Fields { entries: entries.iter().collect::<Vec<_>>().into_iter(), value: None })
+            }
         }
         .map_err(|fault: Fault| fault.within(at, ""))
     }
@@ -252,11 +235,7 @@ impl<'n> Deserializer<'n> for NodeReader<'n> {
         self.deserialize_map(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'n>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'n>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -270,9 +249,7 @@ impl<'n> Deserializer<'n> for NodeReader<'n> {
         let Yaml::Text(text) = &self.0.value else {
             return Err(self.expects("text"));
         };
-        visitor
-            .visit_enum(UnitVariant(text))
-            .map_err(|fault| fault.within(at, ""))
+        visitor.visit_enum(UnitVariant(text)).map_err(|fault| fault.within(at, ""))
     }
 
     fn deserialize_ignored_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -313,11 +290,7 @@ impl<'n> VariantAccess<'n> for UnitVariant<'n> {
         Err(de::Error::custom("expects a list"))
     }
 
-    fn struct_variant<V: Visitor<'n>>(
-        self,
-        _fields: &'static [&'static str],
-        _visitor: V,
-    ) -> Result<V::Value, Fault> {
+    fn struct_variant<V: Visitor<'n>>(self, _fields: &'static [&'static str], _visitor: V) -> Result<V::Value, Fault> {
         Err(de::Error::custom("expects a mapping"))
     }
 }
@@ -330,10 +303,7 @@ impl<'n> Deserializer<'n> for EntriesReader<'n> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Fault> {
-        visitor.visit_map(Fields {
-            entries: self.entries.into_iter(),
-            value: None,
-        })
+        visitor.visit_map(Fields { entries: self.entries.into_iter(), value: None })
     }
 
     serde::forward_to_deserialize_any! {
@@ -351,10 +321,7 @@ struct Items<'n> {
 impl<'n> SeqAccess<'n> for Items<'n> {
     type Error = Fault;
 
-    fn next_element_seed<T: DeserializeSeed<'n>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some(node) = self.items.next() else {
             return Ok(None);
         };
@@ -379,18 +346,12 @@ impl<'n> MapAccess<'n> for Fields<'n> {
         };
         self.value = Some(entry);
         let key = de::value::BorrowedStrDeserializer::new(&entry.key);
-        seed.deserialize(key)
-            .map(Some)
-            .map_err(|fault: Fault| fault.within(entry.key_at, ""))
+        seed.deserialize(key).map(Some).map_err(|fault: Fault| fault.within(entry.key_at, ""))
     }
 
     fn next_value_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        let entry = self
-            .value
-            .take()
-            .ok_or_else(|| <Fault as de::Error>::custom("a value without a key"))?;
-        seed.deserialize(NodeReader(&entry.node))
-            .map_err(|fault| fault.within(entry.node.at, &entry.key))
+        let entry = self.value.take().ok_or_else(|| <Fault as de::Error>::custom("a value without a key"))?;
+        seed.deserialize(NodeReader(&entry.node)).map_err(|fault| fault.within(entry.node.at, &entry.key))
     }
 }
 

@@ -210,13 +210,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             }
 
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                T::deserialize(de::value::BorrowedStrDeserializer::new(text))
-                    .map(|one| OneOrMany(vec![one]))
+                T::deserialize(de::value::BorrowedStrDeserializer::new(text)).map(|one| OneOrMany(vec![one]))
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                T::deserialize(de::value::I64Deserializer::new(number))
-                    .map(|one| OneOrMany(vec![one]))
+                T::deserialize(de::value::I64Deserializer::new(number)).map(|one| OneOrMany(vec![one]))
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {

@@ -33,10 +33,7 @@ pub struct YamlSettings {
 
 impl Default for YamlSettings {
     fn default() -> Self {
-        Self {
-            default_timezone: "UTC".to_owned(),
-            create_cron_data_intervals: false,
-        }
+        Self { default_timezone: "UTC".to_owned(), create_cron_data_intervals: false }
     }
 }
 
@@ -54,14 +51,11 @@ pub struct YamlFile {
 pub fn is_dag_yaml(text: &str) -> bool {
     let starts = |line: &str, key: &str| {
         let line = line.trim_start_matches(['{', '"', '\'']);
-        line.strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
     };
     text.lines().any(|line| starts(line, "dag_id"))
         || (text.lines().any(|line| starts(line, "tasks"))
-            && text
-                .lines()
-                .any(|line| starts(line.trim_start_matches([' ', '-', ',']), "operator")))
+            && text.lines().any(|line| starts(line.trim_start_matches([' ', '-', ',']), "operator")))
 }
 
 /// Reads a YAML DAG file; `rel_path` is its path below the DAG folder.
@@ -89,12 +83,7 @@ pub fn parse_yaml(rel_path: &str, text: &str, settings: &YamlSettings) -> YamlFi
             Some(dag_id) if documents.len() > 1 => format!("DAG \"{dag_id}\": "),
             _ => String::new(),
         };
-        file.problems.extend(
-            builder
-                .faults
-                .into_iter()
-                .map(|fault| problem(&fault, &prefix)),
-        );
+        file.problems.extend(builder.faults.into_iter().map(|fault| problem(&fault, &prefix)));
         if let (Some(spec), Some(id)) = (built, id) {
             let at = document.place_of("dag_id");
             if let Some(first) = lines.get(&id) {
@@ -110,9 +99,7 @@ pub fn parse_yaml(rel_path: &str, text: &str, settings: &YamlSettings) -> YamlFi
         }
     }
     if documents.iter().all(|node| node.value == Yaml::Null) {
-        file.problems.push(Problem::new(
-            "the file holds no DAG: it has no content but comments",
-        ));
+        file.problems.push(Problem::new("the file holds no DAG: it has no content but comments"));
     }
     file
 }
@@ -135,17 +122,10 @@ fn syntax_problem(error: &serde_saphyr::Error, text: &str) -> Problem {
         None => &message,
     };
     let near_template = at.is_some_and(|at| {
-        let line = text
-            .lines()
-            .nth(at.line.saturating_sub(1) as usize)
-            .unwrap_or_default();
+        let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
         line.contains(": {{") || line.contains("- {{") || line.contains(": {%")
     });
-    let tabs = at.is_some_and(|at| {
-        text.lines()
-            .nth(at.line.saturating_sub(1) as usize)
-            .is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'))
-    });
+    let tabs = message.contains(" tab");
     let hint = if near_template {
         "; a template such as {{ ds }} needs quotes around it"
     } else if tabs {
@@ -153,14 +133,7 @@ fn syntax_problem(error: &serde_saphyr::Error, text: &str) -> Problem {
     } else {
         ""
     };
-    problem(
-        &Fault {
-            at,
-            path: String::new(),
-            message: format!("not YAML: {message}{hint}"),
-        },
-        "",
-    )
+    problem(&Fault { at, path: String::new(), message: format!("not YAML: {message}{hint}") }, "")
 }
 
 /// The names of the fields of each part of a YAML DAG, for the test that compares them with the JSON Schema and the

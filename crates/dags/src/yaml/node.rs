@@ -18,10 +18,7 @@ pub(crate) struct Place {
 impl From<serde_saphyr::Location> for Place {
     fn from(at: serde_saphyr::Location) -> Self {
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        Self {
-            line: small(at.line()),
-            column: small(at.column()),
-        }
+        Self { line: small(at.line()), column: small(at.column()) }
     }
 }
 
@@ -99,10 +96,7 @@ impl Node {
             Yaml::Float(value) => Value::from(*value),
             Yaml::Text(text) => Value::from(text.as_str()),
             Yaml::List(items) => items.iter().map(Self::to_json).collect(),
-            Yaml::Map(entries) => entries
-                .iter()
-                .map(|entry| (entry.key.clone(), entry.node.to_json()))
-                .collect(),
+            Yaml::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
         }
     }
 }
@@ -119,10 +113,7 @@ fn shortened(text: &str) -> String {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Yaml>::deserialize(deserializer)?;
-        Ok(Self {
-            at: spanned.referenced.into(),
-            value: spanned.value,
-        })
+        Ok(Self { at: spanned.referenced.into(), value: spanned.value })
     }
 }
 
@@ -188,11 +179,7 @@ impl<'de> Visitor<'de> for YamlVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Yaml, A::Error> {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            map.push(Entry {
-                key_at: key.referenced.into(),
-                key: key.value,
-                node: entries.next_value()?,
-            });
+            map.push(Entry { key_at: key.referenced.into(), key: key.value, node: entries.next_value()? });
         }
         Ok(Yaml::Map(map))
     }

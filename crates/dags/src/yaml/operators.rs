@@ -1,16 +1,15 @@
 //! The operators of YAML DAGs: which fields each takes, and what it becomes.
 
 use tradewind_types::{
-    BashOptions, DateTimeSensorOptions, FileSensorOptions, HttpOptions, NativeOperator,
-    NoopOptions, Operator, SensorOptions, SqlOptions, TimeDeltaSensorOptions, TimeSensorOptions,
-    nearest,
+    BashOptions, DateTimeSensorOptions, FileSensorOptions, HttpOptions, NativeOperator, NoopOptions, Operator,
+    SensorOptions, SqlOptions, TimeDeltaSensorOptions, TimeSensorOptions, nearest,
 };
 
 use super::{
     decode::{Fault, decode_entries, field_names},
     fields::{
-        BashFields, DateTimeSensorFields, EmptyFields, FileSensorFields, HttpFields, NoopFields,
-        SensorFields, SqlFields, TimeDeltaSensorFields, TimeSensorFields,
+        BashFields, DateTimeSensorFields, EmptyFields, FileSensorFields, HttpFields, NoopFields, SensorFields,
+        SqlFields, TimeDeltaSensorFields, TimeSensorFields,
     },
     node::{Entry, Node, Place},
 };
@@ -43,12 +42,7 @@ struct Options<'n> {
 
 macro_rules! kind {
     ($name:literal, $fields:ty, $is_sensor:literal, $read:path) => {
-        Kind {
-            name: $name,
-            own_fields: || field_names::<$fields>(),
-            is_sensor: $is_sensor,
-            read: $read,
-        }
+        Kind { name: $name, own_fields: || field_names::<$fields>(), is_sensor: $is_sensor, read: $read }
     };
 }
 
@@ -74,24 +68,16 @@ pub(super) fn find_kind(name: &str) -> Result<&'static Kind, String> {
     let bare = name.trim_end_matches("Operator");
     let hint = match nearest(name, names()).or_else(|| nearest(bare, names())) {
         Some(near) => format!(" (did you mean \"{near}\"?)"),
-        None if name.to_lowercase().contains("python") => {
-            "; Python runs in DAG files with the ending .py".to_owned()
-        }
+        None if name.to_lowercase().contains("python") => "; Python runs in DAG files with the ending .py".to_owned(),
         None => format!("; the operators are {}", names().collect::<Vec<_>>().join(", ")),
     };
     Err(format!("there is no operator \"{name}\"{hint}"))
 }
 
 /// Reads the operator of a task out of those of its entries that are no fields of every task.
-pub(super) fn read_operator<'n>(
-    kind: &Kind,
-    task: &'n Node,
-    entries: Vec<&'n Entry>,
-) -> Result<Operator, Fault> {
+pub(super) fn read_operator<'n>(kind: &Kind, task: &'n Node, entries: Vec<&'n Entry>) -> Result<Operator, Fault> {
     let own_fields = (kind.own_fields)();
-    let (own, sensor) = entries
-        .into_iter()
-        .partition(|entry| own_fields.contains(&entry.key.as_str()));
+    let (own, sensor) = entries.into_iter().partition(|entry| own_fields.contains(&entry.key.as_str()));
     (kind.read)(&Options { task, own, sensor })
 }
 
@@ -112,12 +98,8 @@ impl<'n> Options<'n> {
         let fields: SensorFields = decode_entries(self.task.at, self.sensor.clone())?;
         let default = SensorOptions::default();
         let sensor = SensorOptions {
-            poke_interval: fields
-                .poke_interval
-                .map_or(default.poke_interval, |span| span.0.as_secs_f64()),
-            timeout: fields
-                .timeout
-                .map_or(default.timeout, |span| span.0.as_secs_f64()),
+            poke_interval: fields.poke_interval.map_or(default.poke_interval, |span| span.0.as_secs_f64()),
+            timeout: fields.timeout.map_or(default.timeout, |span| span.0.as_secs_f64()),
             soft_fail: fields.soft_fail.unwrap_or(default.soft_fail),
             mode: fields.mode.unwrap_or(default.mode),
         };
@@ -171,9 +153,7 @@ fn http(options: &Options<'_>) -> Result<Operator, Fault> {
     if fields.body.is_some() && fields.json.is_some() {
         return Err(options.fault("json", "does not go with body: give one of them"));
     }
-    let absolute = ["http://", "https://"]
-        .iter()
-        .any(|scheme| fields.url.starts_with(scheme));
+    let absolute = ["http://", "https://"].iter().any(|scheme| fields.url.starts_with(scheme));
     if fields.connection.is_none() && !absolute && !is_template(&fields.url) {
         return Err(options.fault(
             "url",
@@ -217,10 +197,7 @@ fn file_sensor(options: &Options<'_>) -> Result<Operator, Fault> {
     if fields.path.trim().is_empty() {
         return Err(options.fault("path", "is empty"));
     }
-    native(NativeOperator::FileSensor(FileSensorOptions {
-        path: fields.path,
-        sensor: options.sensor()?,
-    }))
+    native(NativeOperator::FileSensor(FileSensorOptions { path: fields.path, sensor: options.sensor()? }))
 }
 
 fn time_sensor(options: &Options<'_>) -> Result<Operator, Fault> {
@@ -230,8 +207,7 @@ fn time_sensor(options: &Options<'_>) -> Result<Operator, Fault> {
         return Err(options.fault("target_time", message));
     }
     if let Some(zone) = &fields.timezone {
-        tradewind_engine::timetable::validate_zone(zone)
-            .map_err(|message| options.fault("timezone", message))?;
+        tradewind_engine::timetable::validate_zone(zone).map_err(|message| options.fault("timezone", message))?;
     }
     native(NativeOperator::TimeSensor(TimeSensorOptions {
         target_time: fields.target_time,
@@ -263,9 +239,7 @@ fn date_time_sensor(options: &Options<'_>) -> Result<Operator, Fault> {
 
 fn is_time_of_day(text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
-    let fits = |part: &str, below: u8| {
-        part.len() == 2 && part.parse::<u8>().is_ok_and(|number| number < below)
-    };
+    let fits = |part: &str, below: u8| part.len() == 2 && part.parse::<u8>().is_ok_and(|number| number < below);
     matches!(parts.as_slice(), [h, m] if fits(h, 24) && fits(m, 60))
         || matches!(parts.as_slice(), [h, m, s] if fits(h, 24) && fits(m, 60) && fits(s, 60))
 }

@@ -26,11 +26,7 @@ const PRESETS: [(&str, &str); 6] = [
 pub(super) type Schedule = (Timetable, Option<String>);
 
 /// Reads a schedule; `zone` is the DAG's.
-pub(super) fn read_schedule(
-    node: &Node,
-    zone: &str,
-    settings: &YamlSettings,
-) -> Result<Schedule, Fault> {
+pub(super) fn read_schedule(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Schedule, Fault> {
     let fault = |message: String| Fault::new(node.at, "", message);
     match &node.value {
         Yaml::Null => Ok((Timetable::None, None)),
@@ -52,8 +48,7 @@ pub(super) fn read_schedule(
 }
 
 fn checked(timetable: Timetable, shown: Option<String>, node: &Node) -> Result<Schedule, Fault> {
-    tradewind_engine::timetable::validate(&timetable)
-        .map_err(|message| Fault::new(node.at, "", message))?;
+    tradewind_engine::timetable::validate(&timetable).map_err(|message| Fault::new(node.at, "", message))?;
     Ok((timetable, shown))
 }
 
@@ -82,13 +77,9 @@ fn from_text(text: &str, zone: &str, settings: &YamlSettings) -> Result<Timetabl
     match text {
         "" | "none" | "None" | "manual" => Ok(Timetable::None),
         // A cron expression has blanks between its fields, a duration has none of five words.
-        text if text.split_whitespace().count() >= 5 => Ok(cron_timetable(
-            text,
-            zone,
-            settings.create_cron_data_intervals,
-            Delta::default(),
-            RunImmediately::Auto,
-        )),
+        text if text.split_whitespace().count() >= 5 => {
+            Ok(cron_timetable(text, zone, settings.create_cron_data_intervals, Delta::default(), RunImmediately::Auto))
+        }
         text => {
             let every = parse_span(text).map_err(|_| {
                 format!(
@@ -105,9 +96,7 @@ fn from_fields(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Sched
     let fields: ScheduleFields = decode(node)?;
     let fault = |key: &str, message: &str| Fault::new(node.place_of(key), key, message);
     let zone = fields.timezone.as_deref().unwrap_or(zone);
-    let intervals = fields
-        .data_interval
-        .unwrap_or(settings.create_cron_data_intervals);
+    let intervals = fields.data_interval.unwrap_or(settings.create_cron_data_intervals);
     let interval = fields.interval.map_or(Delta::default(), |span| delta(span.0));
     if intervals && fields.interval.is_some() {
         return Err(fault("interval", "does not go with data_interval: the interval is the time between two ticks"));
@@ -126,8 +115,8 @@ fn from_fields(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Sched
             if fields.run_immediately.is_some() {
                 return Err(fault("run_immediately", "goes with cron only"));
             }
-            let timetable = every_timetable(every.0, intervals, interval)
-                .map_err(|message| fault("every", &message))?;
+            let timetable =
+                every_timetable(every.0, intervals, interval).map_err(|message| fault("every", &message))?;
             (timetable, format!("every {}", show_span(every.0)))
         }
         (Some(crons), None) => {
@@ -164,12 +153,7 @@ fn cron_timetable(
     if intervals {
         Timetable::CronDataInterval { cron, timezone }
     } else {
-        Timetable::CronTrigger {
-            cron,
-            timezone,
-            interval,
-            run_immediately,
-        }
+        Timetable::CronTrigger { cron, timezone, interval, run_immediately }
     }
 }
 
@@ -187,11 +171,7 @@ fn every_timetable(every: Duration, intervals: bool, interval: Delta) -> Result<
         return Err("a schedule needs time between its runs; for one run after the other write @continuous".to_owned());
     }
     let delta = delta(every);
-    Ok(if intervals {
-        Timetable::DeltaDataInterval { delta }
-    } else {
-        Timetable::DeltaTrigger { delta, interval }
-    })
+    Ok(if intervals { Timetable::DeltaDataInterval { delta } } else { Timetable::DeltaTrigger { delta, interval } })
 }
 
 fn delta(span: Duration) -> Delta {

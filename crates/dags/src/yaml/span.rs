@@ -32,9 +32,7 @@ const LONGEST_SECS: f64 = 100.0 * 366.0 * 86_400.0;
 
 /// Reads a duration.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
-    let hint = || {
-        format!("\"{text}\" is not a duration: write 30s, 5m, 1h30m, 2d, or a number of seconds")
-    };
+    let hint = || format!("\"{text}\" is not a duration: write 30s, 5m, 1h30m, 2d, or a number of seconds");
     let mut rest = text.trim();
     if let Ok(seconds) = rest.parse::<f64>() {
         return from_seconds(seconds);
@@ -44,19 +42,12 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
         return Err(hint());
     }
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .ok_or_else(hint)?;
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(hint)?;
         let number: f64 = rest[..digits].parse().map_err(|_| hint())?;
         rest = rest[digits..].trim_start();
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let (unit, after) = rest.split_at(end);
-        let (_, factor) = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-            .ok_or_else(hint)?;
+        let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(hint)?;
         total += number * factor;
         rest = after.trim_start();
     }
@@ -65,9 +56,7 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
 
 fn from_seconds(seconds: f64) -> Result<Duration, String> {
     if !(0.0..=LONGEST_SECS).contains(&seconds) {
-        return Err(format!(
-            "a duration lies between 0 and 100 years, not {seconds} seconds"
-        ));
+        return Err(format!("a duration lies between 0 and 100 years, not {seconds} seconds"));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
@@ -145,9 +134,7 @@ mod tests {
             assert_eq!(show_span(span), shown);
             assert_eq!(parse_span(&show_span(span)).unwrap(), span);
         }
-        for text in [
-            "", "5 x", "m", "-5s", "5m3", "1e99", "NaN", "inf", "1..2s", "five", "9999999d",
-        ] {
+        for text in ["", "5 x", "m", "-5s", "5m3", "1e99", "NaN", "inf", "1..2s", "five", "9999999d"] {
             assert!(parse_span(text).is_err(), "{text}");
         }
     }

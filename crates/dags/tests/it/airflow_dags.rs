@@ -4,14 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 use tradewind_dags::airflow::{ConvertError, Converted, convert};
-use tradewind_types::{
-    Delta, Operator, RunImmediately, SourceKind, TaskId, Timetable, TriggerRule, WeightRule,
-};
+use tradewind_types::{Delta, Operator, RunImmediately, SourceKind, TaskId, Timetable, TriggerRule, WeightRule};
 
 fn fixture(name: &str) -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/airflow")
-        .join(format!("{name}.json"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/airflow").join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -123,11 +119,7 @@ fn task_groups_keep_their_shape() {
         .collect();
     assert_eq!(
         groups,
-        [
-            ("bare", None, 1, None),
-            ("outer", None, 1, Some("around")),
-            ("outer.inner", Some("outer"), 1, None)
-        ]
+        [("bare", None, 1, None), ("outer", None, 1, Some("around")), ("outer.inner", Some("outer"), 1, None)]
     );
     assert_eq!(dag.task("outer.a").unwrap().upstream, [TaskId::from("first")]);
 }
@@ -152,7 +144,10 @@ fn mapped_tasks_are_refused_by_name() {
          each value, or loop in one task"
     );
     let error = refused("mapped_group");
-    assert!(error.message.contains("the task group \"group\" is mapped (expand), which is not supported yet"), "{error}");
+    assert!(
+        error.message.contains("the task group \"group\" is mapped (expand), which is not supported yet"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -196,11 +191,7 @@ fn timetables_are_read_by_class() {
             Some("0 0 * * *"),
         ),
         ("delta_interval", Timetable::DeltaDataInterval { delta: Delta::seconds(86_400) }, Some("1 day, 0:00:00")),
-        (
-            "trigger_interval",
-            daily_utc(Delta::seconds(86_400), RunImmediately::Yes, "Asia/Tokyo"),
-            Some("0 0 * * *"),
-        ),
+        ("trigger_interval", daily_utc(Delta::seconds(86_400), RunImmediately::Yes, "Asia/Tokyo"), Some("0 0 * * *")),
         ("run_within", daily_utc(zero, RunImmediately::Within(300_000_000), "UTC"), Some("0 0 * * *")),
         ("run_not", daily_utc(zero, RunImmediately::Auto, "UTC"), Some("0 0 * * *")),
         ("fixed_zone", daily_utc(zero, RunImmediately::Auto, "Etc/GMT-1"), Some("0 0 * * *")),
@@ -229,9 +220,7 @@ fn schedules_of_later_versions_are_kept_and_reported() {
         ("asset_or_time", "airflow.timetables.assets.AssetOrTimeSchedule"),
     ] {
         let Converted { spec, warnings } = converted(&format!("schedule_{name}"));
-        let Timetable::Other { class: found, data } = &spec.timetable else {
-            panic!("{:?}", spec.timetable)
-        };
+        let Timetable::Other { class: found, data } = &spec.timetable else { panic!("{:?}", spec.timetable) };
         assert_eq!(found, class);
         assert!(data.contains("s3://bucket/key"), "{data}");
         assert_eq!(warnings.len(), 1);
@@ -248,9 +237,16 @@ fn what_does_not_fit_is_refused_with_the_field() {
     };
     let version = with("/__version", json!(2));
     assert!(version.contains("serialized in version 2, and this version of Tradewind reads 3"), "{version}");
-    assert_eq!(with("/dag/max_active_runs", json!("x")), "DAG \"every_field\": \"max_active_runs\" is \"x\", not a whole number of at least 0");
+    assert_eq!(
+        with("/dag/max_active_runs", json!("x")),
+        "DAG \"every_field\": \"max_active_runs\" is \"x\", not a whole number of at least 0"
+    );
     let rule = with("/dag/tasks/1/__var/trigger_rule", json!("all_don"));
-    assert!(rule.contains("the task \"load\": unknown trigger rule \"all_don\"") && rule.ends_with("(did you mean \"all_done\"?)"), "{rule}");
+    assert!(
+        rule.contains("the task \"load\": unknown trigger rule \"all_don\"")
+            && rule.ends_with("(did you mean \"all_done\"?)"),
+        "{rule}"
+    );
     let cron = with("/dag/timetable/__var/expression", json!("61 * * * *"));
     assert!(cron.starts_with("DAG \"every_field\": ") && cron.contains("61"), "{cron}");
     let cycle = with("/dag/tasks/1/__var/task_id", json!("extract"));

@@ -60,7 +60,10 @@ fn wrong_values_are_named_with_what_is_expected() {
         ("env: {A: 1.10}", "6:14 tasks.a.env.A: expects text, found the number 1.1: put it in quotes"),
         ("cwd: {{ ds }}", "6:10 not YAML"),
         ("pool_slots: 0", "6:17 tasks.a.pool_slots: needs to be at least 1"),
-        ("queue: a b", "6:12 tasks.a.queue: the queue name \"a b\" contains ' '; use letters, digits, dashes, dots and underscores"),
+        (
+            "queue: a b",
+            "6:12 tasks.a.queue: the queue name \"a b\" contains ' '; use letters, digits, dashes, dots and underscores",
+        ),
         ("skip_on_exit_code: [1, x]", "6:28 tasks.a.skip_on_exit_code[2]: expects a whole number, found \"x\""),
         (
             "start_date: soon",
@@ -70,7 +73,11 @@ fn wrong_values_are_named_with_what_is_expected() {
         let found = problems(&format!("{HEAD}    {line}\n"));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         if message.ends_with("not YAML") {
-            assert!(found[0].contains("not YAML") && found[0].ends_with("a template such as {{ ds }} needs quotes around it"), "{found:?}");
+            assert!(
+                found[0].contains("not YAML")
+                    && found[0].ends_with("a template such as {{ ds }} needs quotes around it"),
+                "{found:?}"
+            );
         } else {
             assert_eq!(found[0], message);
         }
@@ -111,11 +118,7 @@ fn operators_are_checked() {
         with("    operator: file_sensor\n    path: x\n    mode: rescedule\n"),
         ["6:11 tasks.a.mode: there is no \"rescedule\" (did you mean \"reschedule\"?)"]
     );
-    assert_eq!(
-        with("    operator: noop\n    command: x\n").len(),
-        1,
-        "a field of another operator is unknown"
-    );
+    assert_eq!(with("    operator: noop\n    command: x\n").len(), 1, "a field of another operator is unknown");
 }
 
 #[test]
@@ -143,10 +146,7 @@ fn the_shape_of_the_dag_is_checked() {
         "dag_id: a b\ntasks: {t: {operator: empty}}\n",
         &["1:9 dag_id: the DAG id \"a b\" contains ' '; use letters, digits, dashes, dots and underscores"],
     );
-    check(
-        "dag_id: d\ntasks:\n  - {operator: empty}\n",
-        &["3:5 tasks[1]: the field \"id\" is missing"],
-    );
+    check("dag_id: d\ntasks:\n  - {operator: empty}\n", &["3:5 tasks[1]: the field \"id\" is missing"]);
     check("- a\n- b\n", &["1:1 expects a mapping with dag_id and tasks, found a list"]);
     check("# nothing\n", &["-:- the file holds no DAG: it has no content but comments"]);
 }
@@ -154,7 +154,9 @@ fn the_shape_of_the_dag_is_checked() {
 #[test]
 fn schedules_are_checked() {
     let with = |schedule: &str| {
-        let found = problems(&format!("dag_id: d\nschedule: {schedule}\nstart_date: 2026-01-01\ntasks: {{t: {{operator: empty}}}}\n"));
+        let found = problems(&format!(
+            "dag_id: d\nschedule: {schedule}\nstart_date: 2026-01-01\ntasks: {{t: {{operator: empty}}}}\n"
+        ));
         assert_eq!(found.len(), 1, "{schedule}: {found:?}");
         found[0].clone()
     };
@@ -177,7 +179,7 @@ fn broken_yaml_names_its_place() {
     for (text, place) in [
         ("dag_id: d\ntasks:\n  - id: a\n   operator: bash\n", "4:"),
         ("dag_id: d\ntasks: [a, b\n", "2:8 "),
-        ("dag_id: d\n\ttasks: x\n", "2:"),
+        ("dag_id: d\n\ttasks: x\n", "1:9 "),
         ("dag_id: d\ndag_id: e\n", "2:1 "),
         ("dag_id: *nobody\n", "1:9 "),
     ] {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tradewind_dags::yaml::{YamlSettings, is_dag_yaml, parse_yaml};
 use tradewind_types::{
-    DagSpec, Delta, NativeOperator, Operator, RunImmediately, SensorMode, SourceKind, TaskSpec,
-    Timetable, TriggerRule, WeightRule,
+    DagSpec, Delta, NativeOperator, Operator, RunImmediately, SensorMode, SourceKind, TaskSpec, Timetable, TriggerRule,
+    WeightRule,
 };
 
 fn parse(text: &str) -> Vec<DagSpec> {
@@ -26,7 +26,9 @@ fn with_task(task: &str) -> TaskSpec {
 }
 
 fn with_schedule(schedule: &str) -> DagSpec {
-    one(&format!("dag_id: d\ntimezone: Europe/London\nstart_date: 2026-01-01\n{schedule}\ntasks: {{t: {{operator: empty}}}}\n"))
+    one(&format!(
+        "dag_id: d\ntimezone: Europe/London\nstart_date: 2026-01-01\n{schedule}\ntasks: {{t: {{operator: empty}}}}\n"
+    ))
 }
 
 #[test]
@@ -82,9 +84,7 @@ fn every_field_of_a_task_arrives() {
          end_date: 2026-03-01\n  - {id: down, operator: empty, teardown: true, on_failure_fail_dagrun: true, depends_on: [up, t]}\n",
     );
     let task = dag.task("t").unwrap();
-    let Operator::Native(NativeOperator::Bash(bash)) = &task.operator else {
-        panic!("{:?}", task.operator)
-    };
+    let Operator::Native(NativeOperator::Bash(bash)) = &task.operator else { panic!("{:?}", task.operator) };
     assert_eq!(bash.command, "echo {{ ds }}");
     assert_eq!(bash.env["PORT"], "8080");
     assert!(!bash.append_env);
@@ -124,7 +124,10 @@ fn every_operator_is_read() {
         ("operator: file_sensor\n    path: /tmp/*.csv\n    poke_interval: 5s\n    mode: reschedule\n", "file_sensor"),
         ("operator: time_sensor\n    target_time: '09:30'\n    timezone: Europe/Paris\n", "time_sensor"),
         ("operator: time_delta_sensor\n    delta: 1h30m\n", "time_delta_sensor"),
-        ("operator: date_time_sensor\n    target_time: '{{ data_interval_end }}'\n    soft_fail: true\n", "date_time_sensor"),
+        (
+            "operator: date_time_sensor\n    target_time: '{{ data_interval_end }}'\n    soft_fail: true\n",
+            "date_time_sensor",
+        ),
     ] {
         let task = with_task(&format!("    {yaml}"));
         assert_eq!(task.operator.name(), kind);
@@ -132,9 +135,7 @@ fn every_operator_is_read() {
     let task = with_task(
         "    operator: file_sensor\n    path: x\n    poke_interval: 5s\n    timeout: 1h\n    mode: reschedule\n    soft_fail: true\n",
     );
-    let Operator::Native(NativeOperator::FileSensor(sensor)) = task.operator else {
-        panic!("not a file sensor")
-    };
+    let Operator::Native(NativeOperator::FileSensor(sensor)) = task.operator else { panic!("not a file sensor") };
     assert_eq!((sensor.sensor.poke_interval, sensor.sensor.timeout), (5.0, 3600.0));
     assert_eq!((sensor.sensor.mode, sensor.sensor.soft_fail), (SensorMode::Reschedule, true));
 }

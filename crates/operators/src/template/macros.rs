@@ -28,7 +28,9 @@ impl Object for Macros {
                 let (ds, input, output): (&str, &str, &str) = from_args(args)?;
                 ds_format(ds, input, output).map(Value::from)
             }
-            other => Err(invalid(format!("macros.{other} needs Python; here are ds_add, ds_format, json.dumps and json.loads"))),
+            other => Err(invalid(format!(
+                "macros.{other} needs Python; here are ds_add, ds_format, json.dumps and json.loads"
+            ))),
         }
     }
 

@@ -7,23 +7,15 @@ use crate::{LogChunk, LogStore, StoreError};
 const RUN: RunNo = RunNo(7);
 
 fn key(task: &str, attempt: u32) -> AttemptKey {
-    AttemptKey {
-        ti: TiId::derive(RUN, &task.into(), UNMAPPED),
-        attempt,
-    }
+    AttemptKey { ti: TiId::derive(RUN, &task.into(), UNMAPPED), attempt }
 }
 
 fn chunk(offset: usize, data: &[u8]) -> LogChunk {
-    LogChunk {
-        offset: offset as u64,
-        data: data.to_vec(),
-    }
+    LogChunk { offset: offset as u64, data: data.to_vec() }
 }
 
 async fn append(logs: &dyn LogStore, key: AttemptKey, offset: usize, data: &[u8]) {
-    logs.append_log(RUN, key, &chunk(offset, data))
-        .await
-        .unwrap();
+    logs.append_log(RUN, key, &chunk(offset, data)).await.unwrap();
 }
 
 async fn all(logs: &dyn LogStore, key: AttemptKey) -> Vec<u8> {
@@ -34,12 +26,7 @@ async fn all(logs: &dyn LogStore, key: AttemptKey) -> Vec<u8> {
 pub async fn chunks_are_read_back(logs: &dyn LogStore) {
     let key = key("a", 1);
     assert_eq!(all(logs, key).await, b"");
-    let parts: [&[u8]; 4] = [
-        b"{\"event\": \"one\"}\n",
-        "ü✓\0\u{1f980}\n".as_bytes(),
-        b"\xff\xfe\n",
-        b"last\n",
-    ];
+    let parts: [&[u8]; 4] = [b"{\"event\": \"one\"}\n", "ü✓\0\u{1f980}\n".as_bytes(), b"\xff\xfe\n", b"last\n"];
     let mut whole = Vec::new();
     for part in parts {
         append(logs, key, whole.len(), part).await;
@@ -61,13 +48,7 @@ pub async fn a_repeated_append_changes_nothing(logs: &dyn LogStore) {
     let key = key("a", 1);
     append(logs, key, 0, b"one\n").await;
     append(logs, key, 4, b"two\n").await;
-    for (offset, data) in [
-        (0, &b"one\n"[..]),
-        (4, b"two\n"),
-        (0, b"one\ntwo\n"),
-        (2, b"e\n"),
-        (8, b""),
-    ] {
+    for (offset, data) in [(0, &b"one\n"[..]), (4, b"two\n"), (0, b"one\ntwo\n"), (2, b"e\n"), (8, b"")] {
         append(logs, key, offset, data).await;
         assert_eq!(all(logs, key).await, b"one\ntwo\n");
     }
@@ -88,10 +69,7 @@ pub async fn a_gap_is_refused(logs: &dyn LogStore) {
     let key = key("a", 1);
     for offset in [1, 1_000_000] {
         let refused = logs.append_log(RUN, key, &chunk(offset, b"late\n")).await;
-        assert!(
-            matches!(refused, Err(StoreError::Conflict(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     assert_eq!(all(logs, key).await, b"");
     append(logs, key, 0, b"one\n").await;
@@ -105,13 +83,7 @@ pub async fn attempts_are_listed_in_order(logs: &dyn LogStore) {
     let ti = key("a", 0).ti;
     assert_eq!(logs.log_attempts(ti).await.unwrap(), [0; 0]);
     for attempt in [10, 2, 1] {
-        append(
-            logs,
-            key("a", attempt),
-            0,
-            attempt.to_string().as_bytes(),
-        )
-        .await;
+        append(logs, key("a", attempt), 0, attempt.to_string().as_bytes()).await;
     }
     append(logs, key("b", 3), 0, b"other").await;
     assert_eq!(logs.log_attempts(ti).await.unwrap(), [1, 2, 10]);
@@ -149,10 +121,7 @@ pub async fn large_logs_are_read_in_parts(logs: &dyn LogStore) {
     }
     let mut found = Vec::new();
     loop {
-        let part = logs
-            .read_log(key, found.len() as u64, 100_000)
-            .await
-            .unwrap();
+        let part = logs.read_log(key, found.len() as u64, 100_000).await.unwrap();
         if part.is_empty() {
             break;
         }

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tradewind_types::{
-    DEFAULT_SHARD, DagRow, DagRun, DagSource, DagSpec, DagVersion, LeaseToken, Operator, RunNo,
-    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId,
-    Timestamp, Timetable, UNMAPPED, WriteSet, XCom,
+    DEFAULT_SHARD, DagRow, DagRun, DagSource, DagSpec, DagVersion, LeaseToken, Operator, RunNo, RunState, RunType,
+    SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId, Timestamp, Timetable, UNMAPPED, WriteSet, XCom,
 };
 use uuid::Uuid;
 
@@ -38,27 +37,15 @@ pub fn spec(dag_id: &str, tasks: &[&str]) -> DagSpec {
         tags: Vec::new(),
         owners: Vec::new(),
         params: BTreeMap::new(),
-        tasks: tasks
-            .iter()
-            .map(|task| TaskSpec::new(*task, Operator::Empty))
-            .collect(),
+        tasks: tasks.iter().map(|task| TaskSpec::new(*task, Operator::Empty)).collect(),
         task_groups: Vec::new(),
-        source: DagSource {
-            kind: SourceKind::Yaml,
-            rel_path: format!("{dag_id}.yaml"),
-        },
+        source: DagSource { kind: SourceKind::Yaml, rel_path: format!("{dag_id}.yaml") },
     }
 }
 
 /// A version of `spec` with the given hash.
 pub fn version(spec: DagSpec, hash: &str, number: u32) -> Arc<DagVersion> {
-    Arc::new(DagVersion {
-        hash: hash.into(),
-        number,
-        bundle: None,
-        created_at: at(0),
-        spec,
-    })
+    Arc::new(DagVersion { hash: hash.into(), number, bundle: None, created_at: at(0), spec })
 }
 
 /// The row of the DAG whose current version is `version`.
@@ -223,13 +210,7 @@ pub fn dag_set(dag_id: &str, tasks: &[&str]) -> (WriteSet, Arc<DagVersion>) {
 pub async fn lead(store: &dyn Store) -> Term {
     store.migrate().await.unwrap();
     store
-        .acquire_lease(
-            DEFAULT_SHARD,
-            "leader",
-            Uuid::from_u128(1),
-            "http://leader",
-            Duration::from_secs(600),
-        )
+        .acquire_lease(DEFAULT_SHARD, "leader", Uuid::from_u128(1), "http://leader", Duration::from_secs(600))
         .await
         .unwrap()
         .expect("a fresh store has no leader")

@@ -1,8 +1,8 @@
 //! Cases for what is not written by the leader.
 
 use tradewind_types::{
-    AuditEvent, BlobHash, Bundle, BundleFile, Connection, DEFAULT_POOL, DEFAULT_POOL_SLOTS,
-    ImportError, RunNo, TiId, UNMAPPED, Variable, sha256_hex,
+    AuditEvent, BlobHash, Bundle, BundleFile, Connection, DEFAULT_POOL, DEFAULT_POOL_SLOTS, ImportError, RunNo, TiId,
+    UNMAPPED, Variable, sha256_hex,
 };
 
 use super::{at, lead};
@@ -41,11 +41,7 @@ pub async fn variables_are_kept(store: &dyn Store) {
         store.put_variable(&variable).await.unwrap();
     }
     let all = store.variables(Page::default()).await.unwrap();
-    let shown: Vec<_> = all
-        .rows
-        .iter()
-        .map(|v| (v.key.as_str(), v.value.as_str(), v.description.as_deref()))
-        .collect();
+    let shown: Vec<_> = all.rows.iter().map(|v| (v.key.as_str(), v.value.as_str(), v.description.as_deref())).collect();
     assert_eq!(shown, [("a", "gAAAA…ü", None), ("b", "2", Some("two"))]);
     assert_eq!(all.total, 2);
     assert!(store.delete_variable("a").await.unwrap());
@@ -68,20 +64,13 @@ pub async fn connections_are_kept(store: &dyn Store) {
         port: Some(65_535),
         extra: Some("{}".to_owned()),
     };
-    let bare = Connection {
-        conn_id: "a".to_owned(),
-        conn_type: "http".to_owned(),
-        ..Connection::default()
-    };
+    let bare = Connection { conn_id: "a".to_owned(), conn_type: "http".to_owned(), ..Connection::default() };
     store.put_connection(&bare).await.unwrap();
     store.put_connection(&full).await.unwrap();
     assert!(store.connection("warehouse").await.unwrap().unwrap() == full);
     let all = store.connections(Page::first(1)).await.unwrap();
     assert!(all.total == 2 && all.rows == [bare.clone()]);
-    let changed = Connection {
-        conn_id: "warehouse".to_owned(),
-        ..bare
-    };
+    let changed = Connection { conn_id: "warehouse".to_owned(), ..bare };
     store.put_connection(&changed).await.unwrap();
     assert!(store.connection("warehouse").await.unwrap().unwrap() == changed);
     assert!(store.delete_connection("warehouse").await.unwrap());
@@ -102,15 +91,9 @@ pub async fn import_errors_are_replaced_by_file(store: &dyn Store) {
     };
     let first = [error("b.py", "z"), error("b.py", "a")];
     store.set_import_errors("b.py", &first).await.unwrap();
-    store
-        .set_import_errors("a.py", &[error("a.py", "x")])
-        .await
-        .unwrap();
+    store.set_import_errors("a.py", &[error("a.py", "x")]).await.unwrap();
     let all = store.import_errors(Page::default()).await.unwrap();
-    assert_eq!(
-        all.rows,
-        [error("a.py", "x"), error("b.py", "z"), error("b.py", "a")]
-    );
+    assert_eq!(all.rows, [error("a.py", "x"), error("b.py", "z"), error("b.py", "a")]);
     store.set_import_errors("b.py", &[]).await.unwrap();
     let all = store.import_errors(Page::default()).await.unwrap();
     assert_eq!((all.rows, all.total), (vec![error("a.py", "x")], 1));
@@ -125,14 +108,8 @@ pub async fn blobs_and_bundles_are_kept(store: &dyn Store) {
     let other = blob(b"\0\xff binary");
     let hashes: Vec<_> = [&large, &empty, &other].map(|b| b.0.clone()).to_vec();
     assert_eq!(store.missing_blobs(&hashes).await.unwrap(), hashes);
-    store
-        .put_blobs(&[large.clone(), empty.clone()])
-        .await
-        .unwrap();
-    assert_eq!(
-        store.missing_blobs(&hashes).await.unwrap(),
-        [other.0.clone()]
-    );
+    store.put_blobs(&[large.clone(), empty.clone()]).await.unwrap();
+    assert_eq!(store.missing_blobs(&hashes).await.unwrap(), [other.0.clone()]);
     let bundle = Bundle::new(
         [&large, &other]
             .into_iter()
@@ -146,14 +123,8 @@ pub async fn blobs_and_bundles_are_kept(store: &dyn Store) {
             .collect(),
     );
     let refused = store.put_bundle(&bundle).await;
-    assert!(
-        matches!(refused, Err(StoreError::Conflict(_))),
-        "{refused:?}"
-    );
-    store
-        .put_blobs(&[large.clone(), other.clone()])
-        .await
-        .unwrap();
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    store.put_blobs(&[large.clone(), other.clone()]).await.unwrap();
     store.put_bundle(&bundle).await.unwrap();
     store.put_bundle(&bundle).await.unwrap();
     assert_eq!(store.bundle(&bundle.hash).await.unwrap(), Some(bundle));
@@ -198,10 +169,7 @@ pub async fn the_audit_trail_is_newest_first(store: &dyn Store) {
     store.put_audit(&line(4, false)).await.unwrap();
     let all = store.audit(Page::default()).await.unwrap();
     assert_eq!(all.total, 4);
-    assert_eq!(
-        all.rows,
-        [line(4, false), line(3, true), line(2, false), line(1, true)]
-    );
+    assert_eq!(all.rows, [line(4, false), line(3, true), line(2, false), line(1, true)]);
 }
 
 /// A ping takes some time.

@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tradewind_types::{
-    DEFAULT_SHARD, DagRun, Pool, RunState, TaskInstance, TaskState, Term, Timestamp, WriteSet,
-};
+use tradewind_types::{DEFAULT_SHARD, DagRun, Pool, RunState, TaskInstance, TaskState, Term, Timestamp, WriteSet};
 
 use super::{
-    at, commit, dag_set, full_run, full_task_instance, lead, past_try, run, spec, task_instance,
-    version, xcom,
+    at, commit, dag_set, full_run, full_task_instance, lead, past_try, run, spec, task_instance, version, xcom,
 };
 use crate::{Page, Store, StoreError, XComQuery};
 
@@ -51,11 +48,7 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     rows.dags.insert(dag.dag_id.clone(), dag.clone());
     rows.run(&full, true);
     rows.run(&bare, true);
-    let instances = [
-        full_task_instance(&full, "g.b"),
-        task_instance(&full, "a"),
-        task_instance(&bare, "a"),
-    ];
+    let instances = [full_task_instance(&full, "g.b"), task_instance(&full, "a"), task_instance(&bare, "a")];
     for ti in &instances {
         rows.task_instance(ti, true);
     }
@@ -68,18 +61,9 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     rows.tries.extend(tries.clone());
     commit(store, term, &rows).await;
 
-    assert_eq!(
-        store.dag("d.ü").await.unwrap(),
-        Some((dag, stored.clone()))
-    );
-    assert_eq!(
-        store.dag_version("d.ü", &"hash".into()).await.unwrap(),
-        Some(stored)
-    );
-    assert_eq!(
-        store.dag_version("d.ü", &"other".into()).await.unwrap(),
-        None
-    );
+    assert_eq!(store.dag("d.ü").await.unwrap(), Some((dag, stored.clone())));
+    assert_eq!(store.dag_version("d.ü", &"hash".into()).await.unwrap(), Some(stored));
+    assert_eq!(store.dag_version("d.ü", &"other".into()).await.unwrap(), None);
     assert_eq!(store.dag("none").await.unwrap(), None);
     for row in [&full, &bare] {
         let found = store.run("d.ü", row.run_id.as_str()).await.unwrap();
@@ -88,20 +72,11 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     assert_eq!(store.run("d.ü", "none").await.unwrap(), None);
     let found = store.run_by_logical_date("d.ü", at(10)).await.unwrap();
     assert_eq!(found, Some(full.clone()));
-    assert_eq!(
-        store.run_by_logical_date("d.ü", at(11)).await.unwrap(),
-        None
-    );
+    assert_eq!(store.run_by_logical_date("d.ü", at(11)).await.unwrap(), None);
     for ti in &instances {
-        assert_eq!(
-            store.task_instance(ti.id).await.unwrap().as_ref(),
-            Some(ti)
-        );
+        assert_eq!(store.task_instance(ti.id).await.unwrap().as_ref(), Some(ti));
     }
-    let of_run = store
-        .run_task_instances("d.ü", full.run_id.as_str())
-        .await
-        .unwrap();
+    let of_run = store.run_task_instances("d.ü", full.run_id.as_str()).await.unwrap();
     assert_eq!(of_run, instances[..2]);
     assert_eq!(store.tries(instances[0].id).await.unwrap(), tries);
     assert_eq!(store.tries(instances[1].id).await.unwrap(), []);
@@ -134,10 +109,7 @@ pub async fn instants_are_kept_to_the_microsecond(store: &dyn Store) {
     for run in runs {
         let found = store.run("d", run.run_id.as_str()).await.unwrap();
         assert_eq!(found, Some(run.clone()));
-        let by_date = store
-            .run_by_logical_date("d", run.run_after)
-            .await
-            .unwrap();
+        let by_date = store.run_by_logical_date("d", run.run_after).await.unwrap();
         assert_eq!(by_date, Some(run));
     }
     let found = store.run("d", "run-100").await.unwrap().unwrap();
@@ -208,10 +180,7 @@ pub async fn a_change_writes_what_may_change(store: &dyn Store) {
         commit(store, term, &rows).await;
         let id = run.run_id.as_str();
         assert_eq!(store.run("d", id).await.unwrap().as_ref(), Some(run));
-        assert_eq!(
-            store.task_instance(ti.id).await.unwrap().as_ref(),
-            Some(ti)
-        );
+        assert_eq!(store.task_instance(ti.id).await.unwrap().as_ref(), Some(ti));
     }
 }
 
@@ -230,15 +199,9 @@ pub async fn a_commit_can_be_repeated(store: &dyn Store) {
         commit(store, term, &rows).await;
     }
     let id = run.run_id.as_str();
-    assert_eq!(
-        store.run_task_instances("d", id).await.unwrap(),
-        [ti.clone()]
-    );
+    assert_eq!(store.run_task_instances("d", id).await.unwrap(), [ti.clone()]);
     assert_eq!(store.tries(ti.id).await.unwrap().len(), 1);
-    assert_eq!(
-        values(store, &run).await,
-        [("k".to_owned(), json!(1))].into()
-    );
+    assert_eq!(values(store, &run).await, [("k".to_owned(), json!(1))].into());
 }
 
 /// A change of what the store does not have is a defect; nothing of the set is written.
@@ -301,12 +264,7 @@ pub async fn run_ids_and_logical_dates_are_unique(store: &dyn Store) {
     }
     // Another DAG is free to use both.
     let (mut rows, other) = dag_set("e", &[]);
-    let row = DagRun {
-        run_id: first.run_id.clone(),
-        dag_id: "e".into(),
-        version: other.hash.clone(),
-        ..same_date
-    };
+    let row = DagRun { run_id: first.run_id.clone(), dag_id: "e".into(), version: other.hash.clone(), ..same_date };
     rows.run(&row, true);
     commit(store, term, &rows).await;
 }
@@ -416,23 +374,14 @@ pub async fn xcoms_are_cleared_before_they_are_written(store: &dyn Store) {
     rows.xcoms.push(xcom(&a, "stays", json!(3)));
     commit(store, term, &rows).await;
     let expected = [("stays", json!(3)), ("new", json!(2)), ("other", json!(1))];
-    assert_eq!(
-        values(store, &run).await,
-        expected
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
-    );
+    assert_eq!(values(store, &run).await, expected.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
     assert!(store.delete_xcom(a.id, "stays").await.unwrap());
     assert!(!store.delete_xcom(a.id, "stays").await.unwrap());
     assert_eq!(values(store, &run).await.len(), 2);
     let mut rows = WriteSet::default();
     rows.xcoms_cleared.push(b.id);
     commit(store, term, &rows).await;
-    assert_eq!(
-        values(store, &run).await,
-        [("new".to_owned(), json!(2))].into()
-    );
+    assert_eq!(values(store, &run).await, [("new".to_owned(), json!(2))].into());
 }
 
 /// Several steps in one set leave the last state of each row, inserted if the first step made it.
@@ -458,18 +407,9 @@ pub async fn merged_sets_write_the_last_state(store: &dyn Store) {
     later.xcoms.push(xcom(&a, "k2", json!("second")));
     rows.merge(later);
     commit(store, term, &rows).await;
-    assert_eq!(
-        store.run("d", "run-1").await.unwrap(),
-        Some(run.clone())
-    );
-    assert_eq!(
-        store.run_task_instances("d", "run-1").await.unwrap(),
-        [a, b]
-    );
-    assert_eq!(
-        values(store, &run).await,
-        [("k2".to_owned(), json!("second"))].into()
-    );
+    assert_eq!(store.run("d", "run-1").await.unwrap(), Some(run.clone()));
+    assert_eq!(store.run_task_instances("d", "run-1").await.unwrap(), [a, b]);
+    assert_eq!(values(store, &run).await, [("k2".to_owned(), json!("second"))].into());
 }
 
 /// Tries come oldest first.
@@ -486,13 +426,7 @@ pub async fn past_tries_are_kept_in_order(store: &dyn Store) {
     let mut rows = WriteSet::default();
     rows.tries.push(past_try(&ti, 1));
     commit(store, term, &rows).await;
-    let attempts: Vec<u32> = store
-        .tries(ti.id)
-        .await
-        .unwrap()
-        .iter()
-        .map(|past| past.attempt)
-        .collect();
+    let attempts: Vec<u32> = store.tries(ti.id).await.unwrap().iter().map(|past| past.attempt).collect();
     assert_eq!(attempts, [1, 2, 10]);
 }
 
@@ -527,9 +461,8 @@ pub async fn large_commits_keep_the_order_of_creation(store: &dyn Store) {
     let (mut rows, version) = dag_set("d", &[]);
     let run = run(1, &version);
     rows.run(&run, true);
-    let instances: Vec<TaskInstance> = (0..COUNT)
-        .map(|i| task_instance(&run, &format!("task-{}", i * 7919 % COUNT)))
-        .collect();
+    let instances: Vec<TaskInstance> =
+        (0..COUNT).map(|i| task_instance(&run, &format!("task-{}", i * 7919 % COUNT))).collect();
     for ti in &instances {
         rows.task_instance(ti, true);
     }
@@ -549,7 +482,6 @@ pub async fn large_commits_keep_the_order_of_creation(store: &dyn Store) {
             .iter()
             .zip(&instances)
             .enumerate()
-            .all(|(i, (found, made))| found.id == made.id
-                && (found.state == TaskState::Skipped) == (i % 2 == 0))
+            .all(|(i, (found, made))| found.id == made.id && (found.state == TaskState::Skipped) == (i % 2 == 0))
     );
 }

@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tradewind_types::{
-    AuditEvent, DEFAULT_SHARD, LeaderInfo, Pool, RunState, TaskState, Term, WriteSet,
-};
+use tradewind_types::{AuditEvent, DEFAULT_SHARD, LeaderInfo, Pool, RunState, TaskState, Term, WriteSet};
 use uuid::Uuid;
 
 use super::{at, commit, dag_set, lead, past_try, run, task_instance, xcom};
@@ -44,39 +42,20 @@ pub async fn one_owner_holds_the_lease(store: &dyn Store) {
     assert_eq!(store.leader(DEFAULT_SHARD).await.unwrap(), None);
     let first = acquire(store, 1, LONG).await.unwrap();
     assert_eq!(first.term, Term(1));
-    assert_eq!(
-        (first.owner.as_str(), first.incarnation),
-        ("scheduler-1", Uuid::from_u128(1))
-    );
-    assert_eq!(
-        store.leader(DEFAULT_SHARD).await.unwrap(),
-        Some(first.clone())
-    );
+    assert_eq!((first.owner.as_str(), first.incarnation), ("scheduler-1", Uuid::from_u128(1)));
+    assert_eq!(store.leader(DEFAULT_SHARD).await.unwrap(), Some(first.clone()));
     assert_eq!(acquire(store, 2, LONG).await, None);
     // Its holder is no exception: a new process of the same name must wait, too.
     assert_eq!(acquire(store, 1, LONG).await, None);
-    assert!(
-        store
-            .renew_lease(DEFAULT_SHARD, first.term, 2 * LONG)
-            .await
-            .unwrap()
-    );
+    assert!(store.renew_lease(DEFAULT_SHARD, first.term, 2 * LONG).await.unwrap());
     let renewed = store.leader(DEFAULT_SHARD).await.unwrap().unwrap();
     assert!(renewed.expires_at > first.expires_at);
     for wrong in [Term(0), Term(2)] {
-        assert!(
-            !store
-                .renew_lease(DEFAULT_SHARD, wrong, LONG)
-                .await
-                .unwrap()
-        );
+        assert!(!store.renew_lease(DEFAULT_SHARD, wrong, LONG).await.unwrap());
     }
     assert_eq!(
         store.leader(DEFAULT_SHARD).await.unwrap().unwrap(),
-        LeaderInfo {
-            expires_at: renewed.expires_at,
-            ..first
-        }
+        LeaderInfo { expires_at: renewed.expires_at, ..first }
     );
 }
 
@@ -84,29 +63,15 @@ pub async fn one_owner_holds_the_lease(store: &dyn Store) {
 pub async fn a_released_lease_is_free_at_once(store: &dyn Store) {
     store.migrate().await.unwrap();
     let first = acquire(store, 1, LONG).await.unwrap();
-    store
-        .release_lease(DEFAULT_SHARD, Term(first.term.0 + 1))
-        .await
-        .unwrap();
+    store.release_lease(DEFAULT_SHARD, Term(first.term.0 + 1)).await.unwrap();
     assert!(acquire(store, 2, LONG).await.is_none());
-    store
-        .release_lease(DEFAULT_SHARD, first.term)
-        .await
-        .unwrap();
+    store.release_lease(DEFAULT_SHARD, first.term).await.unwrap();
     assert_eq!(store.leader(DEFAULT_SHARD).await.unwrap(), None);
-    assert!(
-        !store
-            .renew_lease(DEFAULT_SHARD, first.term, LONG)
-            .await
-            .unwrap()
-    );
+    assert!(!store.renew_lease(DEFAULT_SHARD, first.term, LONG).await.unwrap());
     let second = acquire(store, 2, LONG).await.unwrap();
     assert_eq!(second.term, Term(first.term.0 + 1));
     // What the former holder does late changes nothing.
-    store
-        .release_lease(DEFAULT_SHARD, first.term)
-        .await
-        .unwrap();
+    store.release_lease(DEFAULT_SHARD, first.term).await.unwrap();
     assert_eq!(store.leader(DEFAULT_SHARD).await.unwrap(), Some(second));
 }
 
@@ -116,15 +81,8 @@ pub async fn an_expired_lease_is_taken_with_a_higher_term(store: &dyn Store) {
     let first = acquire(store, 1, Duration::from_millis(50)).await.unwrap();
     let second = acquire_at_last(store, 2, LONG).await;
     assert_eq!(second.term, Term(first.term.0 + 1));
-    assert!(
-        !store
-            .renew_lease(DEFAULT_SHARD, first.term, LONG)
-            .await
-            .unwrap()
-    );
-    let stale = store
-        .commit(DEFAULT_SHARD, first.term, &dag_set("d", &[]).0)
-        .await;
+    assert!(!store.renew_lease(DEFAULT_SHARD, first.term, LONG).await.unwrap());
+    let stale = store.commit(DEFAULT_SHARD, first.term, &dag_set("d", &[]).0).await;
     assert!(matches!(stale, Err(StoreError::StaleTerm)), "{stale:?}");
     commit(store, second.term, &dag_set("d", &[]).0).await;
 }
@@ -140,10 +98,7 @@ pub async fn of_many_candidates_one_wins(store: &dyn Store) {
         }
         assert_eq!(won.len(), 1, "{won:?}");
         assert_eq!(won[0].term, Term(round));
-        store
-            .release_lease(DEFAULT_SHARD, won[0].term)
-            .await
-            .unwrap();
+        store.release_lease(DEFAULT_SHARD, won[0].term).await.unwrap();
     }
 }
 
@@ -161,11 +116,7 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 }
             }
         }
-        if pending {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     })
     .await;
     results.into_iter().flatten().collect()
@@ -189,8 +140,7 @@ pub async fn shards_are_independent(store: &dyn Store) {
 fn every_kind() -> WriteSet {
     let (_, version) = dag_set("d", &["a", "b"]);
     let mut rows = WriteSet::default();
-    rows.versions
-        .push(super::version(version.spec.clone(), "v2", 2));
+    rows.versions.push(super::version(version.spec.clone(), "v2", 2));
     let mut dag = super::dag(&version);
     dag.is_paused = true;
     rows.dags.insert("d".into(), dag);
@@ -204,16 +154,10 @@ fn every_kind() -> WriteSet {
     rows.task_instance(&task_instance(&old, "b"), true);
     rows.tries.push(past_try(&ti, 1));
     rows.xcoms_cleared.push(ti.id);
-    rows.xcoms
-        .push(xcom(&ti, "new", serde_json::Value::Bool(true)));
+    rows.xcoms.push(xcom(&ti, "new", serde_json::Value::Bool(true)));
     rows.pools.insert(
         "new".into(),
-        Some(Pool {
-            name: "new".into(),
-            slots: 1,
-            description: String::new(),
-            include_deferred: false,
-        }),
+        Some(Pool { name: "new".into(), slots: 1, description: String::new(), include_deferred: false }),
     );
     rows.pools.insert("default_pool".into(), None);
     rows.audit.push(AuditEvent {
@@ -235,18 +179,14 @@ fn first_set() -> WriteSet {
     let ti = task_instance(&old, "a");
     rows.run(&old, true);
     rows.task_instance(&ti, true);
-    rows.xcoms
-        .push(xcom(&ti, "old", serde_json::Value::Bool(false)));
+    rows.xcoms.push(xcom(&ti, "old", serde_json::Value::Bool(false)));
     rows
 }
 
 /// Everything that `every_kind` touches, as text.
 async fn everything(store: &dyn Store) -> String {
     let ti = task_instance(&run(1, &dag_set("d", &[]).1), "a").id;
-    let dags = DagFilter {
-        include_stale: true,
-        ..DagFilter::default()
-    };
+    let dags = DagFilter { include_stale: true, ..DagFilter::default() };
     let page = Page::default();
     let query = crate::XComQuery {
         dag_id: "d".into(),
@@ -261,10 +201,7 @@ async fn everything(store: &dyn Store) -> String {
         store.dags(&dags, page).await.unwrap(),
         store.dag_version("d", &"v2".into()).await.unwrap(),
         store.runs(&RunFilter::default(), page).await.unwrap(),
-        store
-            .task_instances(&TaskInstanceFilter::default(), page)
-            .await
-            .unwrap(),
+        store.task_instances(&TaskInstanceFilter::default(), page).await.unwrap(),
         store.tries(ti).await.unwrap(),
         store.xcoms(&query, page).await.unwrap(),
         store.pools().await.unwrap(),

@@ -3,25 +3,18 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tradewind_types::{
-    DagRun, DagVersion, RunState, RunType, TaskInstance, TaskState, Term, UNMAPPED, WriteSet,
-};
+use tradewind_types::{DagRun, DagVersion, RunState, RunType, TaskInstance, TaskState, Term, UNMAPPED, WriteSet};
 
-use super::{
-    at, commit, dag, dag_set, full_task_instance, lead, run, spec, task_instance, version, xcom,
-};
+use super::{at, commit, dag, dag_set, full_task_instance, lead, run, spec, task_instance, version, xcom};
 use crate::{DagFilter, Page, RunFilter, Store, TaskInstanceFilter, XComQuery};
 
 /// DAGs are listed by id; stale ones on request.
 pub async fn dags_are_listed(store: &dyn Store) {
     let term = lead(store).await;
     let mut rows = WriteSet::default();
-    for (name, paused, stale) in [
-        ("sales_b", true, false),
-        ("sales_a", false, false),
-        ("ops%_", false, false),
-        ("old_sales", false, true),
-    ] {
+    for (name, paused, stale) in
+        [("sales_b", true, false), ("sales_a", false, false), ("ops%_", false, false), ("old_sales", false, true)]
+    {
         let version = version(spec(name, &["t"]), "v1", 1);
         let mut row = dag(&version);
         (row.is_paused, row.is_stale) = (paused, stale);
@@ -30,11 +23,7 @@ pub async fn dags_are_listed(store: &dyn Store) {
     }
     commit(store, term, &rows).await;
     let list = |pattern: Option<&str>, include_stale, paused, page| {
-        let filter = DagFilter {
-            pattern: pattern.map(str::to_owned),
-            include_stale,
-            paused,
-        };
+        let filter = DagFilter { pattern: pattern.map(str::to_owned), include_stale, paused };
         async move {
             let listing = store.dags(&filter, page).await.unwrap();
             let names: Vec<String> = listing
@@ -50,33 +39,15 @@ pub async fn dags_are_listed(store: &dyn Store) {
     };
     let all = Page::default();
     let shown = |names: &str, total| (names.to_owned(), total);
-    assert_eq!(
-        list(None, false, None, all).await,
-        shown("ops%_ sales_a sales_b", 3)
-    );
-    assert_eq!(
-        list(None, true, None, all).await,
-        shown("old_sales ops%_ sales_a sales_b", 4)
-    );
-    assert_eq!(
-        list(Some("sales"), true, None, all).await,
-        shown("old_sales sales_a sales_b", 3)
-    );
+    assert_eq!(list(None, false, None, all).await, shown("ops%_ sales_a sales_b", 3));
+    assert_eq!(list(None, true, None, all).await, shown("old_sales ops%_ sales_a sales_b", 4));
+    assert_eq!(list(Some("sales"), true, None, all).await, shown("old_sales sales_a sales_b", 3));
     // Not a LIKE pattern.
     assert_eq!(list(Some("%_"), true, None, all).await, shown("ops%_", 1));
     assert_eq!(list(Some("SALES"), true, None, all).await, shown("", 0));
-    assert_eq!(
-        list(None, false, Some(true), all).await,
-        shown("sales_b", 1)
-    );
-    assert_eq!(
-        list(Some("sales"), false, Some(false), all).await,
-        shown("sales_a", 1)
-    );
-    let page = Page {
-        limit: 1,
-        offset: 1,
-    };
+    assert_eq!(list(None, false, Some(true), all).await, shown("sales_b", 1));
+    assert_eq!(list(Some("sales"), false, Some(false), all).await, shown("sales_a", 1));
+    let page = Page { limit: 1, offset: 1 };
     assert_eq!(list(None, false, None, page).await, shown("sales_a", 3));
 }
 
@@ -111,10 +82,7 @@ async fn some_runs(store: &dyn Store, term: Term) -> Vec<DagRun> {
 pub async fn runs_are_listed_newest_first(store: &dyn Store) {
     let term = lead(store).await;
     some_runs(store, term).await;
-    let of_d = RunFilter {
-        dag_id: Some("d".into()),
-        ..RunFilter::default()
-    };
+    let of_d = RunFilter { dag_id: Some("d".into()), ..RunFilter::default() };
     let list = |filter: RunFilter, page: Page| async move {
         let listing = store.runs(&filter, page).await.unwrap();
         let numbers: Vec<u64> = listing.rows.iter().map(|run| run.run_no.0).collect();
@@ -122,25 +90,12 @@ pub async fn runs_are_listed_newest_first(store: &dyn Store) {
     };
     let all = Page::default();
     assert_eq!(list(of_d.clone(), all).await, (vec![1, 3, 2, 4], 4));
-    assert_eq!(
-        list(RunFilter::default(), all).await,
-        (vec![1, 3, 2, 5, 4], 5)
-    );
-    let page = Page {
-        limit: 2,
-        offset: 1,
-    };
+    assert_eq!(list(RunFilter::default(), all).await, (vec![1, 3, 2, 5, 4], 5));
+    let page = Page { limit: 2, offset: 1 };
     assert_eq!(list(of_d.clone(), page).await, (vec![3, 2], 4));
-    let finished = RunFilter {
-        states: vec![RunState::Success, RunState::Failed],
-        ..of_d.clone()
-    };
+    let finished = RunFilter { states: vec![RunState::Success, RunState::Failed], ..of_d.clone() };
     assert_eq!(list(finished, all).await, (vec![3, 2], 2));
-    let between = RunFilter {
-        from: Some(at(4)),
-        to: Some(at(200)),
-        ..of_d
-    };
+    let between = RunFilter { from: Some(at(4)), to: Some(at(200)), ..of_d };
     assert_eq!(list(between, all).await, (vec![3, 2, 4], 3));
 }
 
@@ -160,39 +115,21 @@ pub async fn task_instances_are_listed(store: &dyn Store) {
     add(&mut rows, &runs[4], "a", TaskState::NoStatus);
     commit(store, term, &rows).await;
     let list = |filter: TaskInstanceFilter| async move {
-        let listing = store
-            .task_instances(&filter, Page::default())
-            .await
-            .unwrap();
+        let listing = store.task_instances(&filter, Page::default()).await.unwrap();
         assert_eq!(listing.total, listing.rows.len() as u64);
-        let names: Vec<String> = listing
-            .rows
-            .iter()
-            .map(|ti| format!("{}.{}.{}", ti.dag_id, ti.run_no, ti.task_id))
-            .collect();
+        let names: Vec<String> =
+            listing.rows.iter().map(|ti| format!("{}.{}.{}", ti.dag_id, ti.run_no, ti.task_id)).collect();
         names.join(" ")
     };
     let any = TaskInstanceFilter::default;
     assert_eq!(list(any()).await, "d.1.m d.2.z d.2.a e.5.a");
-    let of_dag = TaskInstanceFilter {
-        dag_id: Some("d".into()),
-        ..any()
-    };
+    let of_dag = TaskInstanceFilter { dag_id: Some("d".into()), ..any() };
     assert_eq!(list(of_dag.clone()).await, "d.1.m d.2.z d.2.a");
-    let of_run = TaskInstanceFilter {
-        run_id: Some("run-2".into()),
-        ..of_dag
-    };
+    let of_run = TaskInstanceFilter { run_id: Some("run-2".into()), ..of_dag };
     assert_eq!(list(of_run.clone()).await, "d.2.z d.2.a");
-    let of_task = TaskInstanceFilter {
-        task_id: Some("a".to_owned()),
-        ..any()
-    };
+    let of_task = TaskInstanceFilter { task_id: Some("a".to_owned()), ..any() };
     assert_eq!(list(of_task).await, "d.2.a e.5.a");
-    let in_state = TaskInstanceFilter {
-        states: vec![TaskState::Scheduled, TaskState::NoStatus],
-        ..any()
-    };
+    let in_state = TaskInstanceFilter { states: vec![TaskState::Scheduled, TaskState::NoStatus], ..any() };
     assert_eq!(list(in_state).await, "d.1.m d.2.z e.5.a");
     assert_eq!(store.run_task_instances("d", "run-9").await.unwrap(), []);
 }
@@ -219,34 +156,20 @@ pub async fn xcoms_are_listed(store: &dyn Store) {
     for ti in [&mapped, &plain, &elsewhere] {
         rows.task_instance(ti, true);
     }
-    for (ti, key) in [
-        (&mapped, "k"),
-        (&plain, "z"),
-        (&plain, "k"),
-        (&elsewhere, "k"),
-    ] {
+    for (ti, key) in [(&mapped, "k"), (&plain, "z"), (&plain, "k"), (&elsewhere, "k")] {
         rows.xcoms.push(xcom(ti, key, json!(key)));
     }
     commit(store, term, &rows).await;
     let list = |query: XComQuery, page: Page| async move {
         let listing = store.xcoms(&query, page).await.unwrap();
-        let names: Vec<String> = listing
-            .rows
-            .iter()
-            .map(|x| format!("{}{}{}", x.task_id, x.map_index, x.key))
-            .collect();
+        let names: Vec<String> =
+            listing.rows.iter().map(|x| format!("{}{}{}", x.task_id, x.map_index, x.key)).collect();
         (names.join(" "), listing.total)
     };
     let all = Page::default();
     let shown = |names: &str, total| (names.to_owned(), total);
-    assert_eq!(
-        list(of_run("run-1"), all).await,
-        shown("a-1k a-1z a7k", 3)
-    );
-    let page = Page {
-        limit: 1,
-        offset: 2,
-    };
+    assert_eq!(list(of_run("run-1"), all).await, shown("a-1k a-1z a7k", 3));
+    let page = Page { limit: 1, offset: 2 };
     assert_eq!(list(of_run("run-1"), page).await, shown("a7k", 3));
     let mut query = of_run("run-1");
     query.map_index = Some(UNMAPPED);
@@ -287,11 +210,7 @@ pub async fn xcoms_of_earlier_runs_are_found(store: &dyn Store) {
             ..of_run(run_id)
         };
         let listing = store.xcoms(&query, Page::default()).await.unwrap();
-        let found: Vec<String> = listing
-            .rows
-            .iter()
-            .map(|x| format!("{}={}", x.key, x.run_no))
-            .collect();
+        let found: Vec<String> = listing.rows.iter().map(|x| format!("{}={}", x.key, x.run_no)).collect();
         found.join(" ")
     };
     assert_eq!(list("run-3", None).await, "both=2 oldest=4");
@@ -350,11 +269,7 @@ pub async fn loading_answers_what_the_engine_needs(store: &dyn Store) {
     commit(store, term, &rows).await;
 
     let loaded = store.load(tradewind_types::DEFAULT_SHARD).await.unwrap();
-    let dags: Vec<_> = loaded
-        .dags
-        .iter()
-        .map(|(dag, version)| (dag.dag_id.as_str(), version.clone()))
-        .collect();
+    let dags: Vec<_> = loaded.dags.iter().map(|(dag, version)| (dag.dag_id.as_str(), version.clone())).collect();
     assert_eq!(dags, [("past", past), ("plain", plain)]);
     assert_eq!(loaded.versions, [old]);
     let numbers: Vec<u64> = loaded.runs.iter().map(|run| run.run_no.0).collect();
@@ -362,8 +277,7 @@ pub async fn loading_answers_what_the_engine_needs(store: &dyn Store) {
     for run in &loaded.runs {
         assert!(runs.contains(run));
     }
-    let with_instances: BTreeSet<u64> =
-        loaded.task_instances.iter().map(|ti| ti.run_no.0).collect();
+    let with_instances: BTreeSet<u64> = loaded.task_instances.iter().map(|ti| ti.run_no.0).collect();
     assert_eq!(with_instances, [10, 13, 21, 22].into());
     assert_eq!(loaded.task_instances.len(), 4);
     for ti in &loaded.task_instances {
@@ -396,10 +310,7 @@ pub async fn pages_cover_everything_once(store: &dyn Store) {
     let expected: Vec<u64> = (1..=COUNT).rev().collect();
     assert_eq!(seen, expected);
     for limit in [0, u32::MAX] {
-        let listing = store
-            .runs(&RunFilter::default(), Page::first(limit))
-            .await
-            .unwrap();
+        let listing = store.runs(&RunFilter::default(), Page::first(limit)).await.unwrap();
         assert_eq!(listing.rows.len(), Page::MAX as usize);
     }
 }

@@ -26,16 +26,21 @@ pub struct Installation {
     pub store: Arc<dyn FullStore>,
     pub queue: Arc<MemoryQueue>,
     pub lease: Duration,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Installation {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
-        let store = tradewind_store::open(&url, tradewind_store::StoreOptions::default()).await.unwrap();
+        Self { _folder: Some(folder), ..Self::open(&url).await }
+    }
+
+    /// On the store at `url`, which stays.
+    pub async fn open(url: &str) -> Self {
+        let store = tradewind_store::open(url, tradewind_store::StoreOptions::default()).await.unwrap();
         store.migrate().await.unwrap();
-        Self { store, queue: Arc::new(MemoryQueue::new()), lease: Duration::from_secs(15), _folder: folder }
+        Self { store, queue: Arc::new(MemoryQueue::new()), lease: Duration::from_secs(15), _folder: None }
     }
 
     pub async fn scheduler(&self, name: &str) -> Node {

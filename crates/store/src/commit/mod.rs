@@ -9,7 +9,7 @@ mod sqlite;
 
 use std::collections::HashMap;
 
-pub(crate) use postgres::shape;
+pub(crate) use postgres::try_out;
 pub(crate) use sqlite::STATEMENTS;
 use tradewind_ports::StoreError;
 use tradewind_types::{TaskInstance, Term, TiId, WriteSet, XCom};

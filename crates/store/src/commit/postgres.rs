@@ -202,7 +202,7 @@ fn text_opt(text: Option<&str>) -> Option<String> {
     text.map(|text| clean(text).into_owned())
 }
 
-fn assemble(shard: i32, term: Term, rows: &WriteSet) -> Result<(String, PgArguments), StoreError> {
+fn assemble(shard: i32, term: Term, batch: Uuid, rows: &WriteSet) -> Result<(String, PgArguments), StoreError> {
     let mut s = Statement::new(shard, term);
     if !rows.versions.is_empty() {
         let versions = &rows.versions;
@@ -249,7 +249,7 @@ fn assemble(shard: i32, term: Term, rows: &WriteSet) -> Result<(String, PgArgume
     if !rows.audit.is_empty() {
         let audit = &rows.audit;
         s.part("audit_lines", AUDIT);
-        s.bind(Uuid::new_v4());
+        s.bind(batch);
         s.bind((0_i64..).take(audit.len()).collect::<Vec<_>>());
         column!(s, audit, |a| at(a.at));
         column!(s, audit, |a| clean(&a.event).into_owned());
@@ -392,12 +392,14 @@ fn add_pools(s: &mut Statement, rows: &WriteSet) {
 }
 
 pub(super) async fn commit(db: &PostgresDb, shard: i32, term: Term, rows: &WriteSet) -> Result<(), StoreError> {
+    // The same for each attempt, so that the audit trail gets each line once.
+    let batch = Uuid::new_v4();
     let held = db
         .bounded(async {
             let mut tries = 0;
             loop {
                 tries += 1;
-                match attempt(db, shard, term, rows).await {
+                match attempt(db, shard, term, batch, rows).await {
                     // Given up in favour of another transaction, or the connection broke, perhaps long ago. A commit may
                     // be repeated, so its outcome need not be known.
                     Err(Attempt::RolledBack(_)) if tries < 4 => {}
@@ -418,8 +420,8 @@ enum Attempt {
     Failed(StoreError),
 }
 
-async fn attempt(db: &PostgresDb, shard: i32, term: Term, rows: &WriteSet) -> Result<bool, Attempt> {
-    let (text, args) = assemble(shard, term, rows).map_err(Attempt::Failed)?;
+async fn attempt(db: &PostgresDb, shard: i32, term: Term, batch: Uuid, rows: &WriteSet) -> Result<bool, Attempt> {
+    let (text, args) = assemble(shard, term, batch, rows).map_err(Attempt::Failed)?;
     let mut turn = db.leader().await.map_err(Attempt::Failed)?;
     let result = sqlx::query_with(AssertSqlSafe(text), args).fetch_one(&mut turn.connection).await;
     match result {
@@ -439,7 +441,12 @@ async fn attempt(db: &PostgresDb, shard: i32, term: Term, rows: &WriteSet) -> Re
     }
 }
 
-/// The statement that commits `rows`, for the test that prepares every statement.
-pub(crate) fn shape(rows: &WriteSet) -> Result<String, StoreError> {
-    assemble(0, Term(0), rows).map(|(text, _)| text)
+/// Runs the statement that commits `rows` under a term that nobody has, so that it is prepared and writes nothing.
+pub(crate) async fn try_out(db: &PostgresDb, rows: &WriteSet) -> Result<(), StoreError> {
+    let (text, args) = assemble(-1, Term(0), Uuid::nil(), rows)?;
+    let row = sqlx::query_with(AssertSqlSafe(text), args).fetch_one(&db.pool).await.map_err(from_sqlx)?;
+    if row.try_get(0).map_err(from_sqlx)? {
+        return Err(StoreError::Broken("a commit without a term went through".to_owned()));
+    }
+    Ok(())
 }

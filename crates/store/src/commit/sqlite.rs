@@ -201,12 +201,16 @@ pub(super) async fn commit(db: &SqliteDb, shard: i32, term: Term, rows: &WriteSe
     let mut turn = db.writer().await?;
     let connection = &mut turn.connection;
     connection.execute("BEGIN IMMEDIATE").await.map_err(from_sqlx)?;
-    let result = write(connection, shard, term, rows).await;
-    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    // When this fails, the connection is dropped with whatever is undone on it.
-    connection.execute(end).await.map_err(from_sqlx)?;
+    if let Err(error) = write(connection, shard, term, rows).await {
+        // Some errors, a full disk for one, end the transaction by themselves; then the connection is dropped.
+        if connection.execute("ROLLBACK").await.is_ok() {
+            turn.keep();
+        }
+        return Err(error);
+    }
+    connection.execute("COMMIT").await.map_err(from_sqlx)?;
     turn.keep();
-    result
+    Ok(())
 }
 
 async fn write(connection: &mut SqliteConnection, shard: i32, term: Term, rows: &WriteSet) -> Result<(), StoreError> {

@@ -19,10 +19,7 @@ pub fn with_database(url: &str, database: &str) -> String {
 }
 
 pub fn options() -> StoreOptions {
-    StoreOptions {
-        connect_timeout: Duration::from_secs(10),
-        ..StoreOptions::default()
-    }
+    StoreOptions { connect_timeout: Duration::from_secs(10), ..StoreOptions::default() }
 }
 
 /// A database of its own, dropped at the end.
@@ -35,14 +32,8 @@ impl Database {
     pub async fn create() -> Self {
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut server = PgConnection::connect(&server_url()).await.unwrap();
-        server
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .await
-            .unwrap();
-        Self {
-            url: with_database(&server_url(), &name),
-            name,
-        }
+        server.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        Self { url: with_database(&server_url(), &name), name }
     }
 
     pub async fn connect(&self) -> PgConnection {
@@ -55,10 +46,7 @@ impl Drop for Database {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         // A runtime of its own: the test's is in use.
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 if let Ok(mut server) = PgConnection::connect(&server_url()).await {
                     // At worst it stays until the server is thrown away.

@@ -1,0 +1,83 @@
+//! `tradewind dags list-import-errors`.
+
+use clap::Args;
+use serde::Serialize;
+use tradewind_proto::v1;
+
+use crate::{
+    client::Client,
+    errors::{Exit, Outcome},
+    output::{self, Format, PageArgs, Record, Text, Tone, paint},
+};
+
+/// The arguments of `tradewind dags list-import-errors`.
+#[derive(Debug, Args)]
+pub struct ImportErrorsArgs {
+    /// Show the tracebacks, too.
+    #[arg(long)]
+    traceback: bool,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+#[derive(Serialize)]
+struct ImportErrorRecord {
+    filepath: String,
+    error: String,
+    line: Option<u32>,
+    column: Option<u32>,
+    traceback: Option<String>,
+    timestamp: String,
+}
+
+impl From<v1::ImportError> for ImportErrorRecord {
+    fn from(error: v1::ImportError) -> Self {
+        let mut text = error.message;
+        // The place is part of what people read, unless the message has it.
+        if let Some(line) = error.line
+            && !text.contains(&format!("line {line}"))
+        {
+            let column = error.column.map_or_else(String::new, |column| format!(", column {column}"));
+            text = format!("line {line}{column}: {text}");
+        }
+        Self {
+            filepath: error.rel_path,
+            error: text,
+            line: error.line,
+            column: error.column,
+            traceback: error.traceback,
+            timestamp: output::iso(error.at),
+        }
+    }
+}
+
+impl Record for ImportErrorRecord {
+    const HEADINGS: &'static [&'static str] = &["filepath", "error", "since"];
+
+    fn cells(&self) -> Vec<Text> {
+        vec![Text::plain(&self.filepath), Text::toned(Tone::Bad, &self.error), Text::instant(Some(&self.timestamp))]
+    }
+}
+
+/// Lists import errors.
+///
+/// # Errors
+/// No scheduler answers.
+pub async fn run(client: &Client, args: ImportErrorsArgs) -> Outcome {
+    let (errors, total) = output::all_pages(args.page.limit, async |page| {
+        let request = v1::ListRequest { page: Some(page) };
+        let answer = client.read(async |mut admin| admin.list_import_errors(request).await).await?;
+        Ok((answer.errors, answer.total))
+    })
+    .await?;
+    let rows: Vec<ImportErrorRecord> = errors.into_iter().map(Into::into).collect();
+    output::print_listing(args.page.output, &rows, total)?;
+    if args.traceback && args.page.output == Format::Table {
+        for row in &rows {
+            if let Some(traceback) = &row.traceback {
+                output::line(format!("\n{}\n{}", paint(Tone::Bold, &row.filepath), traceback.trim_end()))?;
+            }
+        }
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,157 @@
+//! `tradewind xcom`.
+
+use clap::Subcommand;
+use serde::Serialize;
+use serde_json::Value;
+use tradewind_proto::{json, v1};
+
+use crate::{
+    client::Client,
+    context::Context,
+    errors::{CliError, Exit, Outcome},
+    output::{self, OutputArgs, PageArgs, Record, Text},
+    suggest,
+};
+
+/// The commands of `tradewind xcom`.
+#[derive(Debug, Subcommand)]
+pub enum XcomCommand {
+    /// List the XComs of a run.
+    #[command(after_help = "Example:\n  tradewind xcom list hello latest --task-id greet")]
+    List {
+        /// The DAG.
+        dag_id: String,
+        /// The run: its id, its logical date, or `latest`.
+        run_id: String,
+        /// Only those of this task.
+        #[arg(short, long, value_name = "TASK")]
+        task_id: Option<String>,
+        /// Only those with this key.
+        #[arg(short, long)]
+        key: Option<String>,
+        /// How many, and how to print.
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Print the value of an XCom.
+    #[command(after_help = "Example:\n  tradewind xcom get hello latest greet")]
+    Get {
+        /// The DAG.
+        dag_id: String,
+        /// The run: its id, its logical date, or `latest`.
+        run_id: String,
+        /// The task that pushed it.
+        task_id: String,
+        /// Its key.
+        #[arg(short, long, default_value = "return_value")]
+        key: String,
+        /// The map index of the task instance.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i32,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+#[derive(Serialize)]
+struct XComRecord {
+    dag_id: String,
+    run_id: String,
+    task_id: String,
+    map_index: i32,
+    key: String,
+    value: Value,
+    timestamp: String,
+}
+
+impl Record for XComRecord {
+    const HEADINGS: &'static [&'static str] = &["task_id", "key", "value", "timestamp"];
+
+    fn cells(&self) -> Vec<Text> {
+        let index = if self.map_index >= 0 { format!("[{}]", self.map_index) } else { String::new() };
+        vec![
+            Text::plain(format!("{}{index}", self.task_id)),
+            Text::plain(&self.key),
+            Text::brief(&self.value.to_string(), 80),
+            Text::instant(Some(&self.timestamp)),
+        ]
+    }
+}
+
+/// Runs a command of `tradewind xcom`.
+///
+/// # Errors
+/// No scheduler answers, or there is no such run or XCom.
+pub async fn run(context: &Context, command: XcomCommand) -> Outcome {
+    let client = context.client()?;
+    match command {
+        XcomCommand::List { dag_id, run_id, task_id, key, page } => {
+            let request = v1::GetXComsAdminRequest { dag_id, run_id, task_id, key, ..Default::default() };
+            let (xcoms, total) = fetch(&client, &request, page.limit).await?;
+            let rows = xcoms.into_iter().map(|xcom| record(&request.dag_id, xcom)).collect::<Result<Vec<_>, _>>()?;
+            output::print_listing(page.output, &rows, total)?;
+        }
+        XcomCommand::Get { dag_id, run_id, task_id, key, map_index, output } => {
+            let request = v1::GetXComsAdminRequest {
+                page: None,
+                dag_id,
+                run_id,
+                task_id: Some(task_id),
+                key: Some(key),
+                map_index: Some(map_index),
+            };
+            let (mut xcoms, _) = fetch(&client, &request, 1).await?;
+            let Some(xcom) = xcoms.pop() else {
+                return Err(missing(&client, &request).await);
+            };
+            match json("value", &xcom.value_json)? {
+                // Text is printed as it is, so that scripts can use it.
+                Value::String(text) if !output.output.is_data() => output::line(text)?,
+                value => output::print_serialized(output.output, &value)?,
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+async fn fetch(
+    client: &Client,
+    request: &v1::GetXComsAdminRequest,
+    limit: u64,
+) -> Result<(Vec<v1::XCom>, u64), CliError> {
+    let fetched = output::all_pages(limit, async |page| {
+        let request = v1::GetXComsAdminRequest { page: Some(page), ..request.clone() };
+        let answer = client.read(async |mut admin| admin.list_x_coms(request.clone()).await).await?;
+        Ok((answer.xcoms, answer.total))
+    })
+    .await;
+    match fetched {
+        Ok(found) => Ok(found),
+        Err(error) => Err(suggest::near_names(client, error, &request.dag_id, None, None).await),
+    }
+}
+
+async fn missing(client: &Client, request: &v1::GetXComsAdminRequest) -> CliError {
+    let (task, key) = (request.task_id.as_deref().unwrap_or_default(), request.key.as_deref().unwrap_or_default());
+    let error = CliError::new(Exit::NotFound, format!("{task} pushed no XCom with the key \"{key}\" in this run"));
+    let all = v1::GetXComsAdminRequest { key: None, map_index: None, ..request.clone() };
+    let keys: Vec<String> =
+        fetch(client, &all, 100).await.unwrap_or_default().0.into_iter().map(|xcom| xcom.key).collect();
+    if keys.is_empty() {
+        return suggest::near_names(client, error, &request.dag_id, Some(task), Some(&request.run_id)).await;
+    }
+    error.with_hint(format!("it pushed {}", keys.join(", ")))
+}
+
+fn record(dag_id: &str, xcom: v1::XCom) -> Result<XComRecord, CliError> {
+    Ok(XComRecord {
+        dag_id: dag_id.to_owned(),
+        run_id: xcom.run_id,
+        task_id: xcom.task_id,
+        map_index: xcom.map_index,
+        key: xcom.key,
+        value: json("value", &xcom.value_json)?,
+        timestamp: output::iso(xcom.created_at),
+    })
+}

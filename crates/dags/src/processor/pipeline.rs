@@ -1,0 +1,435 @@
+//! From the folder to what is to be published: scan, parse what changed, settle double ids, make bundles and versions.
+//! Nothing here talks to a scheduler.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Semaphore, task::JoinSet};
+use tradewind_guest::{GuestEnv, ParseRequest, Parser};
+use tradewind_types::{Bundle, DagSpec, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
+
+use super::ProcessorSettings;
+use crate::{
+    Problem,
+    airflow::convert,
+    bundle::{bundle_of, version_hash},
+    scan::{FileKind, Scan, ScannedFile, Scanner},
+    yaml::{YamlSettings, parse_yaml},
+};
+
+/// What one DAG file gives.
+#[derive(Clone, Debug)]
+pub struct LoadedFile {
+    /// Its path below the folder.
+    pub rel_path: String,
+    /// Its sound DAGs with their versions.
+    pub dags: Vec<(VersionHash, DagSpec)>,
+    /// The files that its tasks need; none for YAML.
+    pub bundle: Option<Bundle>,
+    /// What is wrong with it.
+    pub errors: Vec<ImportError>,
+    /// What it says but this version does not do.
+    pub warnings: Vec<String>,
+    /// How long parsing took.
+    pub parse_time: Duration,
+}
+
+/// The state of the folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    /// Files with DAGs or errors, by path.
+    pub(crate) files: Vec<LoadedFile>,
+    /// What was scanned, for reading blobs.
+    pub(crate) scan: Arc<Scan>,
+}
+
+/// What parsing one file gave, kept until its inputs change.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    /// Over everything that went into it.
+    key: String,
+    specs: Vec<DagSpec>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    /// Local modules that it imported.
+    imported: BTreeSet<String>,
+    /// Whether it counts as a DAG file: it gave DAGs, or would have.
+    defines_dags: bool,
+    /// The machinery failed, not the file: try again at the next scan.
+    is_transient: bool,
+    parse_time: Duration,
+}
+
+pub(crate) struct Pipeline {
+    settings: ProcessorSettings,
+    scanner: Option<Scanner>,
+    parser: Option<Parser>,
+    outcomes: BTreeMap<String, Outcome>,
+    /// Which file a DAG id belongs to while several claim it.
+    owners: HashMap<String, String>,
+    /// When an error was seen first.
+    error_times: HashMap<(String, String), Timestamp>,
+    reported: BTreeSet<String>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
+        let scanner = Scanner::new(settings.folder.clone(), settings.bundle_file_max_bytes, settings.ignore_syntax);
+        Self {
+            settings,
+            scanner: Some(scanner),
+            parser: guest.map(Parser::new),
+            outcomes: BTreeMap::new(),
+            owners: HashMap::new(),
+            error_times: HashMap::new(),
+            reported: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        if let Some(parser) = &self.parser {
+            parser.shutdown().await;
+        }
+    }
+
+    /// Scans and parses what changed. `now` dates new errors.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) async fn refresh(&mut self, now: Timestamp) -> io::Result<Folder> {
+        let scan = Arc::new(self.scan().await?);
+        for warning in &scan.warnings {
+            // A scan repeats its remarks; the log need not.
+            if self.reported.insert(warning.clone()) {
+                tracing::warn!("{warning}");
+            }
+        }
+        self.parse_changed(&scan).await;
+        let files = self.load(&scan, now);
+        Ok(Folder { files, scan })
+    }
+
+    async fn scan(&mut self) -> io::Result<Scan> {
+        let settings = &self.settings;
+        let mut scanner = self.scanner.take().unwrap_or_else(|| {
+            Scanner::new(settings.folder.clone(), settings.bundle_file_max_bytes, settings.ignore_syntax)
+        });
+        let (scanner, scan) = tokio::task::spawn_blocking(move || {
+            let scan = scanner.scan();
+            (scanner, scan)
+        })
+        .await
+        .map_err(io::Error::other)?;
+        self.scanner = Some(scanner);
+        scan
+    }
+
+    async fn parse_changed(&mut self, scan: &Arc<Scan>) {
+        // A partial scan may have missed a file; what was known of it stays.
+        if scan.complete {
+            self.outcomes.retain(|rel, _| scan.files.contains_key(rel));
+        }
+        let inputs = Inputs::new(scan);
+        let slots = Arc::new(Semaphore::new(self.settings.parse_processes.max(1)));
+        let mut parses = JoinSet::new();
+        for (rel, file) in scan.files.iter().filter(|(_, file)| file.kind.may_define_dags()) {
+            let before = self.outcomes.get(rel);
+            let is_fresh =
+                before.is_some_and(|outcome| !outcome.is_transient && outcome.key == inputs.key(rel, file, outcome));
+            if is_fresh {
+                continue;
+            }
+            let job = Job {
+                rel: rel.clone(),
+                file: file.clone(),
+                root: scan.root.clone(),
+                settings: self.settings.clone(),
+                parser: self.parser.clone(),
+                defined_dags: before.is_some_and(|outcome| outcome.defines_dags),
+                was_good: before.is_some_and(|outcome| outcome.problems.is_empty()),
+            };
+            let slots = Arc::clone(&slots);
+            parses.spawn(async move {
+                // The semaphore is never closed.
+                let _slot = slots.acquire().await;
+                let rel = job.rel.clone();
+                (rel, job.run().await)
+            });
+        }
+        while let Some(parsed) = parses.join_next().await {
+            match parsed {
+                Ok((rel, mut outcome)) => {
+                    if let Some(file) = scan.files.get(&rel) {
+                        outcome.key = inputs.key(&rel, file, &outcome);
+                    }
+                    for warning in &outcome.warnings {
+                        tracing::warn!(file = rel, "{warning}");
+                    }
+                    self.outcomes.insert(rel, outcome);
+                }
+                Err(error) => tracing::error!("a parse job panicked: {error}"),
+            }
+        }
+    }
+
+    fn load(&mut self, scan: &Scan, now: Timestamp) -> Vec<LoadedFile> {
+        self.settle_owners();
+        let defines_dags = |rel: &str| self.outcomes.get(rel).is_some_and(|outcome| outcome.defines_dags);
+        let mut files = Vec::new();
+        for (rel, outcome) in &self.outcomes {
+            let mut problems = outcome.problems.clone();
+            let mut specs = Vec::new();
+            for spec in &outcome.specs {
+                match self.owners.get(spec.dag_id.as_str()) {
+                    Some(owner) if owner != rel => problems.push(Problem::new(format!(
+                        "the DAG id \"{}\" is used in two files, {owner} and {rel}; the one in {owner} counts: give this \
+                         one another id",
+                        spec.dag_id
+                    ))),
+                    _ => specs.push(spec.clone()),
+                }
+            }
+            if specs.is_empty() && problems.is_empty() {
+                continue;
+            }
+            let is_python = specs.iter().any(|spec| spec.source.kind == SourceKind::Python);
+            let bundle = is_python.then(|| bundle_of(scan, rel, &outcome.imported, defines_dags));
+            files.push(LoadedFile {
+                rel_path: rel.clone(),
+                dags: specs.into_iter().map(|spec| (version_hash(&spec, bundle.as_ref()), spec)).collect(),
+                bundle,
+                errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
+                warnings: outcome.warnings.clone(),
+                parse_time: outcome.parse_time,
+            });
+        }
+        files.extend(scan.left_out.iter().map(|left| LoadedFile {
+            rel_path: left.rel_path.clone(),
+            dags: Vec::new(),
+            bundle: None,
+            errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
+            warnings: Vec::new(),
+            parse_time: Duration::ZERO,
+        }));
+        files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
+        self.date_errors(&mut files);
+        files
+    }
+
+    /// A DAG id that several files claim stays with the file that had it first; among new ones the first by path has it.
+    fn settle_owners(&mut self) {
+        let mut claims: HashMap<String, Vec<&String>> = HashMap::new();
+        for (rel, outcome) in &self.outcomes {
+            for spec in &outcome.specs {
+                claims.entry(spec.dag_id.to_string()).or_default().push(rel);
+            }
+        }
+        let owners = claims
+            .into_iter()
+            .filter_map(|(dag_id, files)| {
+                let before = self.owners.get(&dag_id);
+                // While its file is broken, the last good version goes on: nobody else may take its id.
+                let is_held = before.is_some_and(|owner| {
+                    files.contains(&owner)
+                        || self.outcomes.get(owner).is_some_and(|outcome| !outcome.problems.is_empty())
+                });
+                let owner = match before {
+                    Some(owner) if is_held => owner,
+                    _ => *files.first()?,
+                };
+                Some((dag_id, owner.clone()))
+            })
+            .collect();
+        let broken_owners = self
+            .owners
+            .iter()
+            .filter(|(_, owner)| self.outcomes.get(*owner).is_some_and(|outcome| !outcome.problems.is_empty()))
+            .map(|(dag_id, owner)| (dag_id.clone(), owner.clone()));
+        let mut all: HashMap<String, String> = broken_owners.collect();
+        all.extend::<HashMap<_, _>>(owners);
+        self.owners = all;
+    }
+
+    /// An error keeps the time at which it was seen first.
+    fn date_errors(&mut self, files: &mut [LoadedFile]) {
+        let mut times = HashMap::new();
+        for error in files.iter_mut().flat_map(|file| &mut file.errors) {
+            let key = (error.rel_path.clone(), error.message.clone());
+            error.at = *self.error_times.get(&key).unwrap_or(&error.at);
+            times.insert(key, error.at);
+        }
+        self.error_times = times;
+    }
+}
+
+/// Hashes over parts of a scan, computed once.
+struct Inputs<'s> {
+    scan: &'s Scan,
+    /// Over the files that are neither Python nor DAGs: a DAG file may read them while it is loaded.
+    data: String,
+    /// Over all files: what a broken file lacks may come from anywhere.
+    all: String,
+}
+
+impl<'s> Inputs<'s> {
+    fn new(scan: &'s Scan) -> Self {
+        let over = |keep: &dyn Fn(&ScannedFile) -> bool| {
+            let mut text = String::new();
+            for (rel, file) in scan.files.iter().filter(|(_, file)| keep(file)) {
+                text.push_str(rel);
+                text.push('\0');
+                text.push_str(file.blob.as_str());
+                text.push('\n');
+            }
+            sha256_hex(text.as_bytes())
+        };
+        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true) }
+    }
+
+    /// The key of what a file depends on, given what is known of its imports.
+    fn key(&self, rel: &str, file: &ScannedFile, outcome: &Outcome) -> String {
+        if file.kind == FileKind::YamlDag {
+            return file.blob.to_string();
+        }
+        let mut text = format!("{rel}\n{}\n{}\n", file.blob, self.data);
+        if !outcome.problems.is_empty() {
+            text.push_str(&self.all);
+        }
+        for module in &outcome.imported {
+            let blob = self.scan.files.get(module).map_or("", |file| file.blob.as_str());
+            text.push_str(module);
+            text.push('\0');
+            text.push_str(blob);
+            text.push('\n');
+        }
+        sha256_hex(text.as_bytes())
+    }
+}
+
+/// Parsing one file.
+struct Job {
+    rel: String,
+    file: ScannedFile,
+    root: PathBuf,
+    settings: ProcessorSettings,
+    parser: Option<Parser>,
+    defined_dags: bool,
+    was_good: bool,
+}
+
+impl Job {
+    async fn run(self) -> Outcome {
+        let started = Instant::now();
+        let mut outcome = match self.file.kind {
+            FileKind::YamlDag => self.yaml().await,
+            _ => self.python().await,
+        };
+        // A module that breaks stays a module; a file that never loaded is taken for what it looks like.
+        outcome.defines_dags =
+            !outcome.specs.is_empty() || (!outcome.problems.is_empty() && (self.defined_dags || !self.was_good));
+        outcome.parse_time = started.elapsed();
+        outcome
+    }
+
+    async fn yaml(&self) -> Outcome {
+        let (path, rel, yaml) = (self.file.path.clone(), self.rel.clone(), self.settings.yaml.clone());
+        let parsed = tokio::task::spawn_blocking(move || read_yaml(&path, &rel, &yaml)).await;
+        parsed.unwrap_or_else(|error| Outcome {
+            problems: vec![Problem::new(format!("the YAML reader failed: {error}"))],
+            is_transient: true,
+            ..Outcome::default()
+        })
+    }
+
+    async fn python(&self) -> Outcome {
+        let Some(parser) = &self.parser else {
+            return Outcome {
+                problems: vec![Problem::new(
+                    "this file needs Python, and none is set up: name the interpreter of an environment with Airflow's Task \
+                     SDK in python.interpreter, or write the DAG in YAML",
+                )],
+                ..Outcome::default()
+            };
+        };
+        let mut request = ParseRequest::new(&self.root, &self.rel);
+        request.timeout = self.settings.parse_timeout;
+        request.memory_limit_bytes = self.settings.parse_memory_bytes;
+        let parsed = match parser.parse(request).await {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                tracing::error!(file = self.rel, "cannot parse: {error}");
+                return Outcome {
+                    problems: vec![Problem::new(format!(
+                        "the Python guest could not parse the file: {error}; python.interpreter must name the interpreter \
+                         of an environment with Airflow's Task SDK"
+                    ))],
+                    is_transient: true,
+                    ..Outcome::default()
+                };
+            }
+        };
+        let mut outcome = Outcome {
+            imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
+            warnings: parsed.warnings,
+            ..Outcome::default()
+        };
+        outcome.problems.extend(parsed.import_error.map(|error| Problem {
+            message: error.message,
+            line: error.line,
+            column: None,
+            traceback: error.traceback,
+        }));
+        for dag in &parsed.dags {
+            match convert(dag, &self.rel) {
+                Ok(converted) => {
+                    let dag_id = converted.spec.dag_id.clone();
+                    outcome
+                        .warnings
+                        .extend(converted.warnings.into_iter().map(|warning| format!("DAG \"{dag_id}\": {warning}")));
+                    outcome.specs.push(converted.spec);
+                }
+                Err(error) => outcome.problems.push(Problem::new(error.message)),
+            }
+        }
+        outcome
+    }
+
+    fn rel_of(&self, path: &Path) -> Option<String> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        Some(below.to_str()?.to_owned())
+    }
+}
+
+fn read_yaml(path: &Path, rel: &str, settings: &YamlSettings) -> Outcome {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return Outcome {
+                problems: vec![Problem::new(format!("the file cannot be read: {error}"))],
+                is_transient: true,
+                ..Outcome::default()
+            };
+        }
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let lines = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+            return Outcome {
+                problems: vec![Problem {
+                    line: u32::try_from(lines).ok(),
+                    ..Problem::new("the file is not UTF-8 text; save it in UTF-8")
+                }],
+                ..Outcome::default()
+            };
+        }
+    };
+    let parsed = parse_yaml(rel, &text, settings);
+    Outcome { specs: parsed.dags, problems: parsed.problems, ..Outcome::default() }
+}
