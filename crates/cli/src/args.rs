@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::styling};
 
-use crate::commands;
+use crate::{commands, roles};
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
@@ -61,6 +61,18 @@ pub struct GlobalArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run everything in one process, on SQLite and an in-process queue.
+    #[command(after_help = "Example:\n  tradewind standalone --dags-folder dags --queues default,ml")]
+    Standalone(roles::standalone::StandaloneArgs),
+    /// Run a scheduler (several: one leads, the others stand by), or show its status.
+    #[command(after_help = "Examples:\n  tradewind --config scheduler.toml scheduler\n  tradewind scheduler status")]
+    Scheduler(commands::scheduler::SchedulerGroup),
+    /// Run a worker.
+    #[command(after_help = "Example:\n  tradewind --config worker.toml worker --queues ml --slots 8")]
+    Worker(roles::worker::WorkerArgs),
+    /// Run a DAG processor: it reads the DAG folder and publishes what it finds.
+    #[command(after_help = "Example:\n  tradewind --config processor.toml dag-processor --dags-folder /srv/dags")]
+    DagProcessor(roles::dag_processor::DagProcessorArgs),
     /// DAGs: list, show, trigger, pause.
     #[command(subcommand)]
     Dags(commands::dags::DagsCommand),
@@ -85,6 +97,9 @@ pub enum Command {
     /// Workers: list, drain.
     #[command(subcommand)]
     Workers(commands::workers::WorkersCommand),
+    /// The database: bring its schema up to date, check it.
+    #[command(subcommand)]
+    Db(commands::db::DbCommand),
     /// The configuration: show it, make secrets.
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

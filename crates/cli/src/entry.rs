@@ -6,10 +6,10 @@ use clap::Parser as _;
 
 use crate::{
     args::{Cli, Command},
-    commands,
+    commands::{self, scheduler::SchedulerCommand},
     context::Context,
     errors::{Exit, Outcome},
-    output,
+    output, roles,
 };
 
 /// Runs the command line of this process.
@@ -42,6 +42,16 @@ fn run(cli: Cli) -> Outcome {
             output::line(env!("CARGO_PKG_VERSION"))?;
             Ok(Exit::Success)
         }
+        Command::Standalone(args) => roles::standalone::run(&context, args),
+        Command::Scheduler(group) => match group.command {
+            None => roles::scheduler::run(&context, group.args),
+            Some(SchedulerCommand::Status { output }) => {
+                client_command(commands::scheduler::status(&context, output))
+            }
+        },
+        Command::Worker(args) => roles::worker::run(&context, args),
+        Command::DagProcessor(args) => roles::dag_processor::run(&context, args),
+        Command::Db(command) => client_command(commands::db::run(&context, command)),
         Command::Completion { shell } => commands::completion::run(shell),
         Command::Config(command) => commands::config::run(&context, command),
         Command::Dags(command) => client_command(commands::dags::run(&context, command)),

@@ -11,6 +11,7 @@ mod entry;
 mod errors;
 mod follow;
 mod output;
+mod roles;
 mod secret_files;
 mod suggest;
 

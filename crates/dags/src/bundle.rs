@@ -34,8 +34,7 @@ pub(crate) fn bundle_of(
 pub fn version_hash(spec: &DagSpec, bundle: Option<&Bundle>) -> VersionHash {
     // A spec holds nothing that JSON cannot say.
     let spec = serde_json::to_value(spec).unwrap_or_default();
-    let mut text = String::new();
-    canonical(&spec, &mut text);
+    let mut text = canonical_json(&spec);
     if let Some(bundle) = bundle {
         text.push('\n');
         text.push_str(bundle.hash.as_str());
@@ -44,6 +43,12 @@ pub fn version_hash(spec: &DagSpec, bundle: Option<&Bundle>) -> VersionHash {
 }
 
 /// JSON with sorted keys and no blanks: the same value always gives the same text.
+pub(crate) fn canonical_json(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    text
+}
+
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(fields) => {
@@ -81,8 +86,6 @@ mod tests {
     #[test]
     fn canonical_text_sorts_keys_at_every_depth() {
         let value: Value = serde_json::from_str(r#"{"b": [{"z": 1, "a": "x\n"}], "a": null}"#).unwrap();
-        let mut text = String::new();
-        canonical(&value, &mut text);
-        assert_eq!(text, r#"{"a":null,"b":[{"a":"x\n","z":1}]}"#);
+        assert_eq!(canonical_json(&value), r#"{"a":null,"b":[{"a":"x\n","z":1}]}"#);
     }
 }

@@ -197,20 +197,19 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, path: &Path, rel: String, depth: usize) {
+        let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) => {
-                // A link to nowhere is an oddity of one file, not a folder that we failed to see.
-                if error.kind() == io::ErrorKind::NotFound {
-                    return;
-                }
-                return self.unreadable(path, &error);
+            // A link to nowhere or to itself is an oddity of one file, not a folder that we failed to see.
+            Err(error) if is_link => {
+                self.scan.warnings.push(format!("{rel}: left out, since the link leads nowhere: {error}"));
+                return;
             }
+            Err(error) => return self.unreadable(path, &error),
         };
         if is_ignored(&self.rules, path, metadata.is_dir()) {
             return;
         }
-        let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         if is_link && !fs::canonicalize(path).is_ok_and(|target| target.starts_with(&self.root)) {
             self.scan.warnings.push(format!(
                 "{rel}: left out, since the link leads out of the DAG folder; put the file itself there"

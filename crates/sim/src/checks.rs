@@ -329,7 +329,10 @@ impl World {
                 run.row().state == RunState::Running
                     && run
                         .task_instances()
-                        .all(|ti| ti.state.is_finished() || ti.state == TaskState::NoStatus)
+                        .all(|ti| {
+                            let still = matches!(ti.state, TaskState::NoStatus | TaskState::UpForRetry);
+                            ti.state.is_finished() || still
+                        })
                     && run.task_instances().any(|ti| self.waits_for_past(leader, ti))
             })
             .map(|run| run.row().run_no)

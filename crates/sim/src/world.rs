@@ -39,7 +39,6 @@ pub(crate) struct World {
     pub(crate) stats: Stats,
     pub(crate) trace: VecDeque<String>,
     dag_count: usize,
-    wishes: u32,
 }
 
 impl World {
@@ -98,7 +97,6 @@ impl World {
             stats: Stats::default(),
             trace: VecDeque::new(),
             dag_count,
-            wishes: 0,
         }
     }
 
@@ -231,7 +229,7 @@ impl World {
         if at != 0 && self.rng.chance(800) {
             return events;
         }
-        if self.leaders[at].engine.dags().count() < self.dag_count {
+        if self.faults() && self.leaders[at].engine.dags().count() < self.dag_count {
             for number in 0..self.dag_count {
                 events.push(self.publish(number));
             }
@@ -249,14 +247,15 @@ impl World {
                 paused: false,
                 by: "sim".to_owned(),
             }));
-            if self.wishes == 0 {
-                self.wishes = 1;
+            // Until they are stored: the leader that is asked may be an old one.
+            if self.store.pools[POOLS[1]].slots != 4 {
                 events.extend(self.resize(4));
-                // No more scheduled runs, so that the world can come to an end.
-                events.extend((0..self.dag_count).map(|number| Event::DagGone {
-                    dag_id: DagId::from(format!("dag{number}")),
-                }));
             }
+            // No more scheduled runs, so that the world can come to an end.
+            let dags = self.store.dags.values().filter(|row| !row.is_stale);
+            events.extend(dags.map(|row| Event::DagGone {
+                dag_id: row.dag_id.clone(),
+            }));
             return events;
         }
         let dag_id = DagId::from(format!("dag{}", self.rng.index(self.dag_count)));

@@ -15,20 +15,18 @@ use crate::{
     grant::Work,
     lease::StopReason,
     logs::Line,
-    session::{ATTEMPT_MARK, WORKER_MARK},
+    session::ATTEMPT_MARK,
 };
 
 /// Runs it. `None` when nobody wants a report.
 pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperator) -> Option<Verdict> {
     let session = &running.session;
-    let mut env = Vec::clone(&session.env);
-    env.push((WORKER_MARK.to_owned(), session.incarnation.to_string()));
     let ctx = TaskContext {
         ti: work.ti.clone(),
         run: work.run.clone(),
         task: work.task.clone(),
         dag: work.dag.clone(),
-        env: env.into(),
+        env: session.env.clone(),
         marker: (ATTEMPT_MARK.to_owned(), running.key.to_string()),
         scratch: session.scratch.clone(),
         xcom_max_bytes: running.xcom_max_bytes,

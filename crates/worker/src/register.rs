@@ -73,13 +73,7 @@ pub(crate) async fn register(
 }
 
 fn lasting(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::Unauthenticated
-            | ErrorCode::Forbidden
-            | ErrorCode::Invalid
-            | ErrorCode::Conflict
-    )
+    matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::Invalid | ErrorCode::Conflict)
 }
 
 fn terms(answer: &v1::RegisterResponse) -> Terms {

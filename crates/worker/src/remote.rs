@@ -170,8 +170,13 @@ impl Remote {
         before: Timestamp,
         states: Vec<String>,
     ) -> Result<Option<DagRun>, ApiError> {
-        let query =
-            RunQuery { dag_id: dag_id.to_owned(), states, before: Some(before), limit: 1, ..RunQuery::default() };
+        let query = RunQuery {
+            dag_id: dag_id.to_owned(),
+            states,
+            before: Some(before),
+            limit: PREVIOUS_RUNS,
+            ..RunQuery::default()
+        };
         let (runs, _) = self.runs(&query).await?;
         Ok(runs.into_iter().filter(|run| run.logical_date < Some(before)).max_by_key(|run| run.logical_date))
     }

@@ -54,7 +54,7 @@ pub(crate) struct Session {
     pub(crate) watchdog: Watchdog,
     /// Below it, operators make their temporary folders.
     pub(crate) scratch: Arc<PathBuf>,
-    /// The environment that native tasks start from.
+    /// The environment that native tasks start from, the worker's mark included.
     pub(crate) env: Arc<Vec<(String, String)>>,
     /// Set once no more attempts are to be claimed.
     pub(crate) draining: CancellationToken,
@@ -85,6 +85,8 @@ impl Session {
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<Ended>) {
         let (ended, reports) = mpsc::unbounded_channel();
         let slots = parts.settings.slots.max(1) as usize;
+        let mut env = parts.settings.task_env();
+        env.push((WORKER_MARK.to_owned(), parts.incarnation.to_string()));
         let session = Self {
             incarnation: parts.incarnation,
             client: parts.client,
@@ -95,7 +97,7 @@ impl Session {
             zygote: parts.zygote,
             watchdog: parts.watchdog,
             scratch: Arc::new(parts.settings.dir.join("scratch")),
-            env: Arc::new(parts.settings.task_env()),
+            env: Arc::new(env),
             draining: CancellationToken::new(),
             beat_now: Notify::new(),
             register_now: Notify::new(),

@@ -1,32 +1,48 @@
 //! `tradewind dag-processor`.
 
-use tokio_util::sync::CancellationToken;
-use tradewind_config::Config;
-use tradewind_dags::{DagProcessor, ProcessorSettings};
+use clap::Args;
+use tradewind_config::{Config, Role};
+use tradewind_dags::DagProcessor;
 use tradewind_proto::LeaderClient;
 
-use super::guest::{absolute, guest_env};
-use crate::context::client_options;
+use super::{
+    guest,
+    local::serve_client,
+    process::{Loading, hide_secrets, run_role},
+    settings,
+    stop::Stop,
+};
+use crate::{
+    context::Context,
+    errors::{CliError, Outcome},
+};
 
-/// Runs a DAG processor until the token is cancelled.
-///
-/// # Errors
-/// The configuration is wrong, or the DAG folder does not exist.
-pub async fn run_dag_processor(config: &Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let token = Some(config.security.processor_token.clone());
-    let client = LeaderClient::new(client_options(config, token, None)?)?;
-    start_dag_processor(config, client, shutdown).await
+/// The arguments of `tradewind dag-processor`.
+#[derive(Debug, Args)]
+pub struct DagProcessorArgs {
+    /// The DAG folder (dags.folder) [default: dags].
+    #[arg(long, value_name = "DIR")]
+    dags_folder: Option<String>,
 }
 
-/// Runs the DAG processor of a configuration.
-pub(super) async fn start_dag_processor(
-    config: &Config,
-    client: LeaderClient,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let home = absolute(&config.home.dir);
-    let guest = guest_env(config, home.join("parse"));
-    let processor = DagProcessor::new(ProcessorSettings::from_config(config), client, guest);
-    processor.run(shutdown).await?;
+/// Runs a DAG processor until it is told to stop.
+///
+/// # Errors
+/// The configuration is not usable.
+pub fn run(context: &Context, args: DagProcessorArgs) -> Outcome {
+    let loading = Loading::new(context, vec![("dags.folder", args.dags_folder)])?;
+    run_role("dag-processor", loading.checked(Role::DagProcessor)?, serve)
+}
+
+async fn serve(config: Config, stop: Stop) -> Result<(), CliError> {
+    hide_secrets();
+    let settings = settings::processor(&config)?;
+    let guest = guest::environment(&config, &config.home.dir.join("dag-processor"))?;
+    let client = LeaderClient::new(serve_client(&config, &config.security.processor_token)?)?;
+    tracing::info!(folder = %settings.folder.display(), python = guest.is_some(), "DAG processor is up");
+    tokio::select! {
+        () = DagProcessor::new(settings, client, guest).run(stop.shutdown) => {}
+        () = stop.abort.cancelled() => {}
+    }
     Ok(())
 }

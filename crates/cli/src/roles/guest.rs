@@ -1,50 +1,76 @@
-//! Where the Python guest is.
+//! Where the Python of guests is.
 
 use std::path::{Path, PathBuf};
 
 use tradewind_config::Config;
 use tradewind_guest::GuestEnv;
 
-/// The guest of the configuration, or why there is none: without one, native tasks and YAML DAGs still run.
-pub(super) fn guest_env(config: &Config, home: PathBuf) -> Option<GuestEnv> {
-    let python = absolute(config.python.interpreter.clone().unwrap_or_else(|| PathBuf::from(".venv/bin/python")));
-    if !python.exists() {
-        tracing::warn!(
-            interpreter = %python.display(),
-            "there is no Python interpreter (python.interpreter): native tasks and YAML DAGs only"
-        );
-        return None;
-    }
-    let Some(guest_package_dir) = config.python.guest_dir.clone().or_else(find_guest_dir).map(absolute) else {
-        tracing::warn!("the folder of the tradewind_guest package is not found (python.guest_dir)");
-        return None;
+use super::backends::absolute;
+use crate::errors::CliError;
+
+/// The folder that a prepared environment has when nothing is configured.
+const DEFAULT_INTERPRETER: &str = ".venv/bin/python";
+/// What makes a folder the one that holds the guest's package.
+const GUEST_PACKAGE: &str = "tradewind_guest/__init__.py";
+
+/// The guest environment for a process that keeps its files in `home`; none when there is no interpreter or no guest
+/// package, which is logged.
+///
+/// # Errors
+/// A path cannot be made absolute.
+pub fn environment(config: &Config, home: &Path) -> Result<Option<GuestEnv>, CliError> {
+    let (python, is_configured) = match &config.python.interpreter {
+        Some(python) => (absolute(python)?, true),
+        None => (absolute(Path::new(DEFAULT_INTERPRETER))?, false),
     };
-    if !guest_package_dir.join("tradewind_guest").is_dir() {
-        tracing::warn!(
-            folder = %guest_package_dir.display(),
-            "there is no tradewind_guest package in this folder (python.guest_dir)"
-        );
-        return None;
+    if !python.is_file() {
+        if is_configured {
+            tracing::warn!(
+                "there is no interpreter {} (python.interpreter): Python DAG files and tasks cannot run",
+                python.display()
+            );
+        } else {
+            tracing::info!("no Python environment (python.interpreter): native tasks and YAML DAGs only");
+        }
+        return Ok(None);
     }
-    Some(GuestEnv {
-        python,
-        guest_package_dir,
-        home,
-        extra_env: config.worker.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-    })
+    let guest_package_dir = match &config.python.guest_dir {
+        Some(dir) => Some(absolute(dir)?).filter(|dir| dir.join(GUEST_PACKAGE).is_file()),
+        None => find_package(),
+    };
+    let Some(guest_package_dir) = guest_package_dir else {
+        tracing::warn!(
+            "the folder with the tradewind_guest package was not found (python.guest_dir): Python DAG files and tasks \
+             cannot run"
+        );
+        return Ok(None);
+    };
+    Ok(Some(GuestEnv { python, guest_package_dir, home: absolute(home)?, extra_env: extra_env(config) }))
 }
 
-/// `python` in the current folder or beside the checkout that the binary was built in.
-fn find_guest_dir() -> Option<PathBuf> {
-    let beside_binary = std::env::current_exe().ok().and_then(|exe| {
-        exe.ancestors().map(|folder| folder.join("python")).find(|folder| folder.join("tradewind_guest").is_dir())
-    });
-    let here = PathBuf::from("python");
-    if here.join("tradewind_guest").is_dir() { Some(here) } else { beside_binary }
+/// What Airflow in the guest must agree on with this process; what the configuration sets for tasks comes last and wins.
+fn extra_env(config: &Config) -> Vec<(String, String)> {
+    let intervals = if config.core.create_cron_data_intervals { "True" } else { "False" };
+    let agreed = [
+        ("AIRFLOW__CORE__DEFAULT_TIMEZONE", config.core.default_timezone.as_str()),
+        ("AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS", intervals),
+        ("AIRFLOW__SCHEDULER__CREATE_DELTA_DATA_INTERVALS", intervals),
+    ];
+    agreed
+        .into_iter()
+        .filter(|(name, _)| !config.worker.env.contains_key(*name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(config.worker.env.iter().map(|(name, value)| (name.clone(), value.clone())))
+        .collect()
 }
 
-/// Makes a path independent of the current folder, without following links: an environment's `python` is a link to
-/// another interpreter, and only under its own name it finds its packages.
-pub(super) fn absolute(path: impl AsRef<Path>) -> PathBuf {
-    std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_path_buf())
+/// The `python` folder of the checkout that the binary was built in, or of the current folder.
+fn find_package() -> Option<PathBuf> {
+    let exe = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let beside = exe.iter().flat_map(|exe| exe.ancestors().skip(1));
+    let here = std::env::current_dir().ok();
+    beside
+        .chain(here.as_deref())
+        .flat_map(|dir| [dir.join("python"), dir.join("share/tradewind/python")])
+        .find(|dir| dir.join(GUEST_PACKAGE).is_file())
 }

@@ -1,15 +1,18 @@
-//! The roles that a process can have. Each composes the crates that do the work; nothing is decided here.
+//! The roles: what a process does until it is told to stop. Each file puts one role together from the other crates; none
+//! holds logic of its own.
 
-mod dag_processor;
+mod backends;
+pub mod dag_processor;
 mod guest;
+mod home;
 mod local;
+mod logging;
 mod process;
-mod scheduler;
-mod standalone;
-mod worker;
+pub mod scheduler;
+mod settings;
+pub mod standalone;
+mod stop;
+pub mod worker;
 
-pub use dag_processor::run_dag_processor;
-pub use process::{init_logging, shutdown_on_signals};
-pub use scheduler::{open_store, run_scheduler};
-pub use standalone::{Standalone, run_standalone};
-pub use worker::run_worker;
+pub use backends::open_store;
+pub use local::{LocalSystem, serve_client};

@@ -1,84 +1,80 @@
-//! What every role needs of its process: logging, and signals.
+//! What every role does first: load and check its options, log, listen to signals.
 
-use anyhow::Context;
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
-use tradewind_config::Config;
+use std::collections::BTreeMap;
 
-/// Keeps what must be flushed when the process ends.
-pub struct Logging {
-    traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+use tradewind_config::{Config, Origin, Role};
+
+use super::{
+    logging::{self, Logging},
+    stop::Stop,
+};
+use crate::{
+    context::Context,
+    errors::{CliError, Exit, Outcome},
+    output,
+};
+
+/// A loaded configuration on its way to a role.
+pub struct Loading {
+    /// The options.
+    pub config: Config,
+    /// Where each came from.
+    pub origins: BTreeMap<String, Origin>,
 }
 
-impl Drop for Logging {
-    fn drop(&mut self) {
-        if let Some(traces) = self.traces.take()
-            && let Err(error) = traces.shutdown()
-        {
-            eprintln!("traces were not flushed: {error}");
+impl Loading {
+    /// Loads what a role needs, with what its flags override.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn new(context: &Context, flags: Vec<(&str, Option<String>)>) -> Result<Self, CliError> {
+        let overrides =
+            flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        let loaded = context.load(overrides)?;
+        Ok(Self { config: loaded.config, origins: loaded.origins })
+    }
+
+    /// Checks the options for a role; warnings go to standard error.
+    ///
+    /// # Errors
+    /// Everything that keeps the role from starting.
+    pub fn checked(self, role: Role) -> Result<Config, CliError> {
+        for warning in self.config.validate(role, &self.origins)? {
+            output::warn(&warning);
         }
+        Ok(self.config)
     }
 }
 
-/// Sets up Tradewind's own log on standard error, and traces when an OTLP endpoint is configured. Call it inside the
-/// runtime.
+/// Runs a role on a runtime with threads, with logging and signals.
 ///
 /// # Errors
-/// The filter or the endpoint is not usable.
-pub fn init_logging(config: &Config, role: &'static str) -> anyhow::Result<Logging> {
-    let filter = EnvFilter::try_new(&config.logs.level)
-        .with_context(|| format!("logs.level: \"{}\" is not a filter", config.logs.level))?;
-    let lines = if config.logs.format == "json" {
-        tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed()
-    } else {
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-        tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour).with_writer(std::io::stderr).boxed()
-    };
-    let traces = if config.telemetry.otlp_endpoint.is_empty() {
-        None
-    } else {
-        Some(trace_provider(&config.telemetry.otlp_endpoint, role)?)
-    };
-    let spans = traces.as_ref().map(|provider| {
-        let tracer = opentelemetry::trace::TracerProvider::tracer(provider, "tradewind");
-        tracing_opentelemetry::layer().with_tracer(tracer)
-    });
-    tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).try_init().context("logging")?;
-    Ok(Logging { traces })
+/// Those of the role.
+pub fn run_role(
+    name: &'static str,
+    config: Config,
+    role: impl AsyncFnOnce(Config, Stop) -> Result<(), CliError>,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("tradewind").build()?;
+    runtime.block_on(async {
+        let _logging: Logging = logging::start(name, &config.logs, &config.telemetry)?;
+        let stop = Stop::on_signals()?;
+        let result = role(config, stop.clone()).await;
+        match result {
+            Ok(()) => Ok(stop.exit()),
+            // Whatever broke because everything is being torn down is no news.
+            Err(error) if stop.abort.is_cancelled() => {
+                tracing::debug!(%error, "ended");
+                Ok(Exit::Interrupted)
+            }
+            Err(error) => Err(error),
+        }
+    })
 }
 
-fn trace_provider(endpoint: &str, role: &'static str) -> anyhow::Result<opentelemetry_sdk::trace::SdkTracerProvider> {
-    use opentelemetry_otlp::WithExportConfig;
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .with_context(|| format!("telemetry.otlp_endpoint: \"{endpoint}\" is not usable"))?;
-    let resource =
-        opentelemetry_sdk::Resource::builder().with_service_name(format!("tradewind-{role}")).build();
-    Ok(opentelemetry_sdk::trace::SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build())
-}
-
-/// A token that the first SIGINT or SIGTERM cancels; the second ends the process at once.
-///
-/// # Errors
-/// The system refuses signal handlers.
-pub fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-    let token = CancellationToken::new();
-    let shutdown = token.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        tracing::info!("shutting down; a second signal ends at once");
-        shutdown.cancel();
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        tracing::warn!("ended by a second signal");
-        std::process::exit(130);
-    });
-    Ok(token)
+/// Hides this process's memory and environment, which hold secrets, from the user code that it starts.
+pub fn hide_secrets() {
+    if let Err(error) = tradewind_guest::hide_from_guests() {
+        tracing::warn!(%error, "tasks of the same user may be able to read this process's memory");
+    }
 }

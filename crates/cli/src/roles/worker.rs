@@ -1,44 +1,65 @@
 //! `tradewind worker`.
 
-use std::sync::Arc;
-
-use anyhow::Context;
-use tokio_util::sync::CancellationToken;
-use tradewind_config::Config;
-use tradewind_ports::Queue;
+use clap::Args;
+use tradewind_config::{Config, Role};
 use tradewind_proto::LeaderClient;
-use tradewind_worker::{Worker, WorkerSettings};
+use tradewind_worker::Worker;
 
 use super::{
-    guest::{absolute, guest_env},
-    scheduler::open_queue_patiently,
+    backends, guest,
+    local::{serve_client, worker_error},
+    process::{Loading, hide_secrets, run_role},
+    settings,
+    stop::Stop,
 };
-use crate::context::client_options;
+use crate::{
+    context::Context,
+    errors::{CliError, Outcome},
+};
 
-/// Runs a worker until the token is cancelled and what it ran has ended, or until it was drained.
-///
-/// # Errors
-/// The configuration is wrong, or another worker uses its folder.
-pub async fn run_worker(config: &Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Some(queue) = open_queue_patiently(config, &shutdown).await? else { return Ok(()) };
-    let token = Some(config.security.worker_token.clone());
-    let client = LeaderClient::new(client_options(config, token, None)?)?;
-    start_worker(config, client, queue, shutdown).await
+/// The arguments of `tradewind worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Its name, unique among live workers (worker.name) [default: host and process id].
+    #[arg(long)]
+    name: Option<String>,
+    /// Queues to serve, separated by commas (worker.queues) [default: default].
+    #[arg(short, long, value_name = "QUEUES")]
+    queues: Option<String>,
+    /// Task instances to run at once (worker.slots) [default: 4 a core].
+    #[arg(long, value_name = "N")]
+    slots: Option<String>,
+    /// Its working folder: bundle cache, scratch folders (worker.dir) [default: worker in the home folder].
+    #[arg(long, value_name = "DIR")]
+    dir: Option<String>,
 }
 
-/// Runs the worker of a configuration on its ports.
-pub(super) async fn start_worker(
-    config: &Config,
-    client: LeaderClient,
-    queue: Arc<dyn Queue>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let home = absolute(&config.home.dir);
-    let mut settings =
-        WorkerSettings::from_options(&config.worker, home.join("worker")).map_err(anyhow::Error::msg)?;
-    settings.dir = absolute(&settings.dir);
-    let guest = guest_env(config, settings.dir.join("guest"));
-    let worker = Worker::new(settings, client, queue, guest).context("the worker cannot start")?;
-    worker.run(shutdown).await?;
-    Ok(())
+/// Runs a worker until it is told to stop or drained.
+///
+/// # Errors
+/// The configuration is not usable, the scheduler refuses the worker, or it breaks.
+pub fn run(context: &Context, args: WorkerArgs) -> Outcome {
+    let loading = Loading::new(
+        context,
+        vec![
+            ("worker.name", args.name),
+            ("worker.queues", args.queues),
+            ("worker.slots", args.slots),
+            ("worker.dir", args.dir),
+        ],
+    )?;
+    run_role("worker", loading.checked(Role::Worker)?, serve)
+}
+
+async fn serve(config: Config, stop: Stop) -> Result<(), CliError> {
+    hide_secrets();
+    let settings = settings::worker(&config)?;
+    let guest = guest::environment(&config, &settings.dir.join("guest"))?;
+    let client = LeaderClient::new(serve_client(&config, &config.security.worker_token)?)?;
+    let Some(queue) = backends::wait_for_queue(&config, &stop.shutdown).await? else { return Ok(()) };
+    Worker::new(settings, client, queue, guest)
+        .with_abort(stop.abort)
+        .run(stop.shutdown)
+        .await
+        .map_err(|error| worker_error(&error))
 }

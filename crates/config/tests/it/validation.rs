@@ -4,8 +4,7 @@ use tradewind_config::{Config, Role, generate_secrets};
 
 /// A configuration that every role accepts.
 fn sound() -> Config {
-    let mut config = Config::default();
-    config.security = generate_secrets();
+    let mut config = Config { security: generate_secrets(), ..Config::default() };
     config.store.url = "postgres://u:p@h/d".to_owned();
     config.queue.url = "redis://h:6379".to_owned();
     config

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use tradewind_types::{Delta, RunImmediately, Timetable};
 
 use super::value::Fields;
+use crate::bundle::canonical_json;
 
 type Schedule = (Timetable, Option<String>);
 
@@ -26,7 +27,7 @@ pub(super) fn read_timetable(timetable: &Value) -> Result<Schedule, String> {
     };
     Ok(known.unwrap_or_else(|| {
         let short = class.rsplit('.').next().unwrap_or(class).to_owned();
-        let other = Timetable::Other { class: class.to_owned(), data: Value::Object(data.clone()).to_string() };
+        let other = Timetable::Other { class: class.to_owned(), data: canonical_json(&Value::Object(data.clone())) };
         (other, Some(short))
     }))
 }

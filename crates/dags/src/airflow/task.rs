@@ -141,13 +141,8 @@ fn read_retry(fields: &Fields<'_>) -> Result<RetrySpec, String> {
     // `True` doubles (serialized_objects.py deserializes it as 2.0).
     let exponential_backoff = match fields.raw("retry_exponential_backoff") {
         None => 0.0,
-        Some(Value::Bool(on)) => {
-            if *on {
-                2.0
-            } else {
-                0.0
-            }
-        }
+        Some(Value::Bool(true)) => 2.0,
+        Some(Value::Bool(false)) => 0.0,
         Some(value) => {
             value.as_f64().ok_or_else(|| format!("\"retry_exponential_backoff\" is {value}, not a number"))?
         }

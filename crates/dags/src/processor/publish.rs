@@ -283,3 +283,29 @@ async fn chunks_of(scan: &Scan, rel: &str, blob: &BlobHash) -> Result<Vec<v1::Bl
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IgnoreSyntax, scan::Scanner};
+
+    #[tokio::test]
+    async fn a_file_that_changed_since_the_scan_is_not_uploaded() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.sql"), "one").unwrap();
+        std::fs::write(dir.path().join("empty"), "").unwrap();
+        let mut scanner = Scanner::new(dir.path().to_owned(), 1 << 20, IgnoreSyntax::Glob);
+        let scan = scanner.scan().unwrap();
+        let blob = |rel: &str| scan.files[rel].blob.clone();
+        let chunks = chunks_of(&scan, "a.sql", &blob("a.sql")).await.unwrap();
+        assert_eq!((chunks.len(), chunks[0].data.as_slice(), chunks[0].last), (1, b"one".as_slice(), true));
+        let chunks = chunks_of(&scan, "empty", &blob("empty")).await.unwrap();
+        assert_eq!((chunks.len(), chunks[0].last), (1, true));
+
+        std::fs::write(dir.path().join("a.sql"), "two").unwrap();
+        let changed = chunks_of(&scan, "a.sql", &blob("a.sql")).await;
+        assert!(matches!(changed, Err(PublishError::Changed(file)) if file == "a.sql"));
+        // A rewrite of the same length at once shows in the next scan.
+        assert_ne!(scanner.scan().unwrap().files["a.sql"].blob, blob("a.sql"));
+    }
+}

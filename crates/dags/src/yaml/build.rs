@@ -198,7 +198,7 @@ impl<'n> Builder<'n> {
         let instant = text.parse::<Timestamp>().ok().or_else(|| {
             let local: civil::DateTime = text.parse().ok()?;
             // As Airflow: a time that the clocks pass twice is the later one.
-            Some(zone.to_ambiguous_timestamp(local).later().ok()?)
+            zone.to_ambiguous_timestamp(local).later().ok()
         });
         if instant.is_none() {
             let message = format!(

@@ -154,6 +154,7 @@ async fn odd_files_are_skipped_and_named() {
     std::os::unix::fs::symlink(dags.root().join("run.sh"), dags.root().join("inside.sh")).unwrap();
     std::os::unix::fs::symlink(dags.root(), dags.root().join("loop")).unwrap();
     std::os::unix::fs::symlink("nowhere", dags.root().join("dangling")).unwrap();
+    std::os::unix::fs::symlink("itself", dags.root().join("itself")).unwrap();
     std::os::unix::net::UnixListener::bind(dags.root().join("socket")).unwrap();
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dags.root().join("run.sh"), permissions).unwrap();
@@ -173,7 +174,7 @@ async fn odd_files_are_skipped_and_named() {
     assert!(found["huge_dag.py"].message.contains("over the limit of 1 MiB (dags.bundle_file_max_mib)"), "{found:#?}");
     assert_eq!(found.len(), 2);
     let warnings = folder.warnings.join("\n");
-    for named in ["leak.txt", "etc", "huge.bin"] {
+    for named in ["leak.txt", "etc", "huge.bin", "dangling", "itself"] {
         assert!(warnings.contains(&format!("{named}: ")), "{named}: {warnings}");
     }
 }

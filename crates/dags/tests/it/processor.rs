@@ -170,6 +170,25 @@ async fn python_files_arrive_with_their_bundles() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_read_is_not_taken_for_gone() {
+    let dags = Dags::new();
+    dags.write("a.yaml", yaml_dag("a"));
+    dags.write("b.yaml", yaml_dag("b"));
+    let mut leader = Leader::start().await;
+    let running = Running::start(dags.settings(), &leader, None);
+    leader.wait_for("both are published", |seen| seen.dag_ids().len() == 2).await;
+    // An ignore file that cannot be read: what it would hide or show is not known.
+    std::fs::create_dir_all(dags.root().join("sub/.airflowignore")).unwrap();
+    dags.remove("a.yaml");
+    dags.write("c.yaml", yaml_dag("c"));
+    leader.wait_for("c is published all the same", |seen| seen.dag_ids().contains("c")).await;
+    assert!(leader.with(|seen| seen.dag_ids().contains("a")));
+    std::fs::remove_dir(dags.root().join("sub/.airflowignore")).unwrap();
+    leader.wait_for("a is gone", |seen| !seen.dag_ids().contains("a")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_missing_folder_makes_nothing_stale() {
     let dags = Dags::new();
     dags.write("a.yaml", yaml_dag("a"));

@@ -101,12 +101,15 @@ pub fn python_dag(dag_id: &str) -> String {
     )
 }
 
+/// Version, content and bundle.
+pub type SeenDag = (String, DagSpec, Option<Bundle>);
+
 /// What a leader that keeps everything in memory has seen.
 #[derive(Default, Debug)]
 pub struct Seen {
     pub blobs: BTreeMap<String, Vec<u8>>,
     /// The DAGs of each file, by the rule of the real one: while a file is broken, what it had stays.
-    pub dags: BTreeMap<String, BTreeMap<String, (String, DagSpec, Option<Bundle>)>>,
+    pub dags: BTreeMap<String, BTreeMap<String, SeenDag>>,
     pub errors: BTreeMap<String, Vec<v1::ImportError>>,
     pub publications: Vec<String>,
     pub scans: u64,

@@ -403,7 +403,7 @@ pub(super) async fn commit(db: &PostgresDb, shard: i32, term: Term, rows: &Write
                     // Given up in favour of another transaction, or the connection broke, perhaps long ago. A commit may
                     // be repeated, so its outcome need not be known.
                     Err(Attempt::RolledBack(_)) if tries < 4 => {}
-                    Err(Attempt::Failed(StoreError::Unavailable(_))) if tries < 2 => {}
+                    Err(Attempt::Failed(StoreError::Unavailable(_))) if tries < 3 => {}
                     Err(Attempt::RolledBack(error) | Attempt::Failed(error)) => return Err(error),
                     Ok(held) => return Ok(held),
                 }
