@@ -186,15 +186,15 @@ class Standalone:
         self.dags = folder / "dags"
         self.home = folder / "home"
         self.dags.mkdir(parents=True, exist_ok=True)
-        self.env = clean_env(
-            TRADEWIND__HOME__DIR=str(self.home),
-            TRADEWIND__PYTHON__INTERPRETER=str(python()),
-            TRADEWIND__PYTHON__GUEST_DIR=str(ROOT / "python"),
-            TRADEWIND__DAGS__FOLDER=str(self.dags),
-            TRADEWIND__DAGS__SCAN_SECS="1",
-            TRADEWIND__WORKER__QUEUES="default,ml",
-            **(env or {}),
-        )
+        defaults = {
+            "TRADEWIND__HOME__DIR": str(self.home),
+            "TRADEWIND__PYTHON__INTERPRETER": str(python()),
+            "TRADEWIND__PYTHON__GUEST_DIR": str(ROOT / "python"),
+            "TRADEWIND__DAGS__FOLDER": str(self.dags),
+            "TRADEWIND__DAGS__SCAN_SECS": "1",
+            "TRADEWIND__WORKER__QUEUES": "default,ml",
+        }
+        self.env = clean_env(**{**defaults, **(env or {})})
         self.process: Process | None = None
         self.client = Client(self.env, folder)
 

@@ -27,7 +27,8 @@ pub enum AttemptOutcome {
         /// When.
         at: Timestamp,
     },
-    /// The worker gives an attempt back that it never started (drain, no room): same try, no loss counted.
+    /// The worker gives an attempt back that it never started, or that it stopped because it drains and of which nothing
+    /// runs any more: same try, no loss counted.
     Released,
 }
 

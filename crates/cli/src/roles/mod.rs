@@ -15,4 +15,3 @@ mod stop;
 pub mod worker;
 
 pub use backends::open_store;
-pub use local::{LocalSystem, serve_client};
