@@ -163,8 +163,10 @@ ready() {
   [[ $("$binary" workers list -o json 2>/dev/null | grep -c '"status": *"active"') -ge $workers ]] &&
     "$binary" dags list -o json 2>/dev/null | grep -q '"dag_id"'
 }
+all_live() { while read -r _ pid; do kill -0 "$pid" 2>/dev/null || return 1; done <"$dir/pids"; }
 for _ in $(seq 1 600); do
   ready && break
+  all_live || break
   sleep 0.1
 done
 ready || { echo "the cluster did not get ready; see the logs in $dir" >&2; tail -n 5 "$dir"/*.log >&2; exit 1; }

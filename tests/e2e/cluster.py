@@ -30,7 +30,7 @@ class Cluster:
             TRADEWIND_DAGS=str(self.dags),
             TRADEWIND_TEST_FSYNC="off",
             # A short lease makes the tests of lost workers short; the protocol is the same.
-            TRADEWIND__SCHEDULER__TASK_LEASE_SECS="5",
+            TRADEWIND__SCHEDULER__TASK_LEASE_SECS="6",
             TRADEWIND__DAGS__SCAN_SECS="1",
         )
         self.client = Client(self.env, folder)

@@ -133,8 +133,11 @@ class Client:
         return next(row["value"] for row in rows if row["task_id"] == task_id and row["key"] == key)
 
     def import_errors(self) -> dict[str, str]:
-        rows = self.json("dags", "list-import-errors")
-        return {row["filepath"]: row["error"] for row in rows}
+        """All that is wrong with each file, by path."""
+        found: dict[str, str] = {}
+        for row in self.json("dags", "list-import-errors"):
+            found[row["filepath"]] = f"{found.get(row['filepath'], '')}{row['error']}\n"
+        return found
 
 
 def clean_env(**more: str) -> dict[str, str]:

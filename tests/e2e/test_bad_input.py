@@ -22,7 +22,7 @@ HEAD = "from datetime import datetime\nfrom airflow.sdk import DAG\nfrom airflow
 
 BAD_FILES = {
     "syntax.py": ("from airflow.sdk import DAG\nwith DAG('x') as dag\n    pass\n", ["line 2"]),
-    "endless.py": ("from airflow.sdk import DAG\nwhile True:\n    pass\n", ["parse_timeout_secs"]),
+    "endless.py": ("from airflow.sdk import DAG\nwhile True:\n    pass\n", ["line 2", "endless loop"]),
     "missing.py": ("from airflow.sdk import DAG\nimport no_such_module_anywhere\n", ["no_such_module_anywhere"]),
     "twice.py": (
         HEAD + "with DAG('twice'):\n    BashOperator(task_id='a', bash_command='true')\n"

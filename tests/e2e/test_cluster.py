@@ -46,8 +46,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     )
     (made.dags / "chain.yaml").write_text(CHAIN.format(tasks=tasks))
     (made.dags / "ledger.py").write_text(LEDGER.format(folder=folder))
-    made.start()
     try:
+        made.start()
         for dag_id in ("ml_retraining", "native_pipeline", "chain", "ledger"):
             made.client.wait_for_dag(dag_id)
         made.client.run("pools", "set", "ml_training", "3", "Models trained at once")

@@ -95,13 +95,15 @@ impl Client {
     async fn once<T>(&self, call: &impl AsyncFn(Admin) -> Answer<T>) -> Result<T, Failure> {
         // `LeaderClient` hands on an `ApiError`, which does not say where it came from: look at the status on its way.
         let seen = RefCell::new(Seen::default());
-        let result = self
-            .leader
-            .once(|channel| {
-                let seen = &seen;
-                async move { call(admin_client(channel)).await.inspect_err(|status| *seen.borrow_mut() = Seen::of(status)) }
-            })
-            .await;
+        let result =
+            self.leader
+                .once(|channel| {
+                    let seen = &seen;
+                    async move {
+                        call(admin_client(channel)).await.inspect_err(|status| *seen.borrow_mut() = Seen::of(status))
+                    }
+                })
+                .await;
         let Seen { no_connection, answered } = seen.into_inner();
         result.map_err(|mut error| {
             let unreachable = no_connection.is_some();

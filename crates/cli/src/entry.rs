@@ -45,16 +45,14 @@ fn run(cli: Cli) -> Outcome {
         Command::Standalone(args) => roles::standalone::run(&context, args),
         Command::Scheduler(group) => match group.command {
             None => roles::scheduler::run(&context, group.args),
-            Some(SchedulerCommand::Status { output }) => {
-                client_command(commands::scheduler::status(&context, output))
-            }
+            Some(SchedulerCommand::Status { output }) => client_command(commands::scheduler::status(&context, output)),
         },
         Command::Worker(args) => roles::worker::run(&context, args),
         Command::DagProcessor(args) => roles::dag_processor::run(&context, args),
         Command::Db(command) => client_command(commands::db::run(&context, command)),
         Command::Completion { shell } => commands::completion::run(shell),
         Command::Config(command) => commands::config::run(&context, command),
-        Command::Dags(command) => client_command(commands::dags::run(&context, command)),
+        Command::Dags(command) => commands::dags::run(&context, command),
         Command::Tasks(command) => client_command(commands::tasks::run(&context, command)),
         Command::Xcom(command) => client_command(commands::xcom::run(&context, command)),
         Command::Pools(command) => client_command(commands::pools::run(&context, command)),
@@ -66,7 +64,7 @@ fn run(cli: Cli) -> Outcome {
 }
 
 /// Client commands do one thing after the other: one thread is enough, and starts fastest.
-fn client_command(command: impl Future<Output = Outcome>) -> Outcome {
+pub fn client_command(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command)
 }

@@ -9,7 +9,13 @@ use crate::{
 };
 
 /// Adds the DAG id, or the task id, that was probably meant to a "not found".
-pub async fn near_names(client: &Client, error: CliError, dag_id: &str, task_id: Option<&str>, run: Option<&str>) -> CliError {
+pub async fn near_names(
+    client: &Client,
+    error: CliError,
+    dag_id: &str,
+    task_id: Option<&str>,
+    run: Option<&str>,
+) -> CliError {
     if error.exit != Exit::NotFound {
         return error;
     }

@@ -6,8 +6,7 @@ use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tradewind_engine::{
-    ClaimAnswer, ClaimOffer, ClaimRequest, Dispatch, Effects, Engine, EngineOptions, Event, Reply,
-    Snapshot, Trigger,
+    ClaimAnswer, ClaimOffer, ClaimRequest, Dispatch, Effects, Engine, EngineOptions, Event, Reply, Snapshot, Trigger,
 };
 use tradewind_types::*;
 use uuid::Uuid;
@@ -35,20 +34,14 @@ fn spec(tasks: Vec<TaskSpec>) -> DagSpec {
         params: BTreeMap::new(),
         tasks,
         task_groups: Vec::new(),
-        source: DagSource {
-            kind: SourceKind::Yaml,
-            rel_path: "bench.yaml".to_owned(),
-        },
+        source: DagSource { kind: SourceKind::Yaml, rel_path: "bench.yaml".to_owned() },
     }
 }
 
 fn task(position: usize, upstream: Vec<usize>) -> TaskSpec {
     let noop = Operator::Native(NativeOperator::Noop(NoopOptions::default()));
     let mut task = TaskSpec::new(format!("task_{position}"), noop);
-    task.upstream = upstream
-        .into_iter()
-        .map(|above| TaskId::from(format!("task_{above}")))
-        .collect();
+    task.upstream = upstream.into_iter().map(|above| TaskId::from(format!("task_{above}"))).collect();
     task
 }
 
@@ -60,11 +53,7 @@ fn wide(width: usize) -> DagSpec {
 }
 
 fn chain(length: usize) -> DagSpec {
-    spec(
-        (0..length)
-            .map(|position| task(position, position.checked_sub(1).into_iter().collect()))
-            .collect(),
-    )
+    spec((0..length).map(|position| task(position, position.checked_sub(1).into_iter().collect())).collect())
 }
 
 struct Shell {
@@ -79,40 +68,15 @@ struct Shell {
 impl Shell {
     fn new(spec: &DagSpec, slots: i64) -> Self {
         let now = Timestamp::from_second(1_768_058_400).unwrap_or(Timestamp::UNIX_EPOCH);
-        let pool = Pool {
-            name: PoolName::from(DEFAULT_POOL),
-            slots,
-            description: String::new(),
-            include_deferred: false,
-        };
-        let snapshot = Snapshot {
-            pools: vec![pool],
-            ..Snapshot::default()
-        };
-        let options = EngineOptions {
-            parallelism: u32::MAX,
-            ..EngineOptions::default()
-        };
+        let pool =
+            Pool { name: PoolName::from(DEFAULT_POOL), slots, description: String::new(), include_deferred: false };
+        let snapshot = Snapshot { pools: vec![pool], ..Snapshot::default() };
+        let options = EngineOptions { parallelism: u32::MAX, ..EngineOptions::default() };
         let (engine, effects) = Engine::new(options, snapshot, now);
-        let mut shell = Self {
-            engine,
-            effects,
-            events: 0,
-            ready: Vec::new(),
-            tokens: 0,
-            now,
-        };
-        let version = DagVersion {
-            hash: VersionHash::from("v"),
-            number: 0,
-            bundle: None,
-            created_at: now,
-            spec: spec.clone(),
-        };
-        shell.step(Event::DagPublished {
-            version: Arc::new(version),
-            paused_by_default: false,
-        });
+        let mut shell = Self { engine, effects, events: 0, ready: Vec::new(), tokens: 0, now };
+        let version =
+            DagVersion { hash: VersionHash::from("v"), number: 0, bundle: None, created_at: now, spec: spec.clone() };
+        shell.step(Event::DagPublished { version: Arc::new(version), paused_by_default: false });
         shell
     }
 
@@ -155,17 +119,10 @@ impl Shell {
                 .into_iter()
                 .map(|key| {
                     self.tokens += 1;
-                    ClaimOffer {
-                        key: Some(key),
-                        token: LeaseToken(Uuid::from_u128(self.tokens << 64 | self.tokens)),
-                    }
+                    ClaimOffer { key: Some(key), token: LeaseToken(Uuid::from_u128(self.tokens << 64 | self.tokens)) }
                 })
                 .collect();
-            let request = ClaimRequest {
-                worker: worker.clone(),
-                queues: queues.clone(),
-                offers,
-            };
+            let request = ClaimRequest { worker: worker.clone(), queues: queues.clone(), offers };
             let Reply::Claims(answers) = self.step(Event::Claim(request)) else {
                 continue;
             };
@@ -192,11 +149,9 @@ impl Shell {
 fn whole_runs(c: &mut Criterion) {
     let mut group = c.benchmark_group("transitions");
     group.sample_size(10);
-    for (name, dag, runs) in [
-        ("wide_1_10k_1", wide(10_000), 1),
-        ("chain_10k", chain(10_000), 1),
-        ("1000_runs_x_10_tasks", chain(10), 1_000),
-    ] {
+    for (name, dag, runs) in
+        [("wide_1_10k_1", wide(10_000), 1), ("chain_10k", chain(10_000), 1), ("1000_runs_x_10_tasks", chain(10), 1_000)]
+    {
         let instances = dag.tasks.len() * runs;
         group.throughput(Throughput::Elements(4 * instances as u64));
         group.bench_function(BenchmarkId::from_parameter(name), |b| {

@@ -47,12 +47,16 @@ impl Engine {
                 }
                 at
             }
+            None if self.spent.contains_key(&offer.token) => {
+                return ClaimAnswer::Refused(ClaimRefusal::Stale);
+            }
             None => {
                 let Some(at) = self.best_queued(&request.queues) else {
                     return ClaimAnswer::Nothing;
                 };
                 // Nobody popped its hint.
                 self.forget_hint(at, effects);
+                self.spend(offer.token);
                 at
             }
         };
@@ -73,6 +77,19 @@ impl Engine {
         self.set_state(at, TaskState::Running);
         self.start_lease(at);
         ClaimAnswer::Granted(Box::new(self.grant(at, offer.token)))
+    }
+
+    /// Remembers a token that named no attempt.
+    fn spend(&mut self, token: LeaseToken) {
+        let until = plus(self.now, self.retention());
+        while let Some(&(end, old)) = self.spent_since.front()
+            && end <= self.now
+        {
+            self.spent_since.pop_front();
+            self.spent.remove(&old);
+        }
+        self.spent.insert(token, ());
+        self.spent_since.push_back((until, token));
     }
 
     fn best_queued(&self, queues: &[QueueName]) -> Option<At> {

@@ -37,6 +37,9 @@ pub struct Engine {
     pub(crate) tis: FastMap<TiId, At>,
     /// The running (or restarting) attempt of each token.
     pub(crate) tokens: FastMap<LeaseToken, At>,
+    /// Tokens that were granted whatever was next, for a while: a late repeat of such a claim must not be granted more.
+    pub(crate) spent: FastMap<LeaseToken, ()>,
+    pub(crate) spent_since: VecDeque<(Timestamp, LeaseToken)>,
     pub(crate) pools: Vec<PoolState>,
     pub(crate) pool_at: HashMap<PoolName, u32>,
     /// The best instance that each pool has room for.
@@ -82,6 +85,8 @@ impl Engine {
             next_run_no: next_run_no.max(1),
             tis: FastMap::default(),
             tokens: FastMap::default(),
+            spent: FastMap::default(),
+            spent_since: VecDeque::new(),
             pools: Vec::new(),
             pool_at: HashMap::new(),
             heads: BTreeSet::new(),

@@ -12,10 +12,9 @@ use crate::{
     Dispatch, Effects, Engine, Reply, Trigger,
     engine::{just_after, plus},
     graph::{Graph, index},
-    memory::{At, Due, Group, LastRun, Run, Ti},
+    memory::{At, Due, Group, Run, Ti},
     retry::iso_text,
     rules::UpstreamCounts,
-    timetable::DagRunInfo,
 };
 
 /// The id of a run that its type and time name (Airflow `DagRun.generate_run_id`).
@@ -280,78 +279,6 @@ impl Engine {
         }
     }
 
-    /// Works out the DAG's next scheduled run, anew where time has moved on.
-    pub(crate) fn next_info(&mut self, dag_at: u32) -> Option<DagRunInfo> {
-        let now = self.now;
-        let dag = &mut self.dags[dag_at as usize];
-        if let Some(known) = dag.next
-            && known.is_none_or(|info| info.run_after > now)
-        {
-            return known;
-        }
-        let graph = &dag.graph;
-        let last = dag.last.map(|last| (last.start, last.end));
-        let next = graph.schedule.next_run(last, now, graph.version.spec.catchup, graph.earliest, graph.latest);
-        dag.next = Some(next);
-        next
-    }
-
-    /// Creates the DAG's next scheduled run if it is due; else sets the timer for it.
-    fn create_due(&mut self, dag_at: u32) -> bool {
-        let dag = &self.dags[dag_at as usize];
-        if dag.row.is_paused || dag.row.is_stale || dag.active >= dag.max_active_runs() {
-            return false;
-        }
-        let Some(info) = self.next_info(dag_at) else {
-            return false;
-        };
-        if info.run_after > self.now {
-            if self.dags[dag_at as usize].timer != Some(info.run_after) {
-                self.dags[dag_at as usize].timer = Some(info.run_after);
-                self.set_timer(info.run_after, Due::Schedule { dag: dag_at });
-            }
-            return false;
-        }
-        let dag = &mut self.dags[dag_at as usize];
-        dag.next = None;
-        dag.timer = None;
-        dag.last = Some(LastRun { start: info.interval_start, end: info.interval_end });
-        let id = run_id(RunType::Scheduled, info.run_after, None);
-        let taken = dag.run_ids.contains_key(&id) || dag.dates.contains_key(&info.logical_date);
-        // Dates that only the schedule could still reach need not be remembered once it passed them.
-        let passed: Vec<Timestamp> =
-            dag.dates.range(..info.logical_date).filter_map(|(date, run)| run.is_none().then_some(*date)).collect();
-        for date in passed {
-            dag.dates.remove(&date);
-        }
-        if taken {
-            // A run for this date exists; as Airflow, go on to the next.
-            return true;
-        }
-        let graph = Arc::clone(&dag.graph);
-        let row = DagRun {
-            run_no: RunNo(self.next_run_no),
-            dag_id: dag.row.dag_id.clone(),
-            run_id: id,
-            run_type: RunType::Scheduled,
-            state: RunState::Queued,
-            version: graph.version.hash.clone(),
-            logical_date: Some(info.logical_date),
-            data_interval_start: Some(info.interval_start),
-            data_interval_end: Some(info.interval_end),
-            run_after: info.run_after,
-            conf: serde_json::Value::Object(serde_json::Map::new()),
-            queued_at: self.now,
-            start_date: None,
-            end_date: None,
-            clear_number: 0,
-            triggered_by: Some("schedule".to_owned()),
-            note: None,
-        };
-        self.create_run(dag_at, row, graph, Vec::new(), false);
-        true
-    }
-
     /// Finishes a run if its instances decided it, or if nothing can happen in it any more.
     pub(crate) fn check_run(&mut self, position: u32, effects: &mut Effects) {
         let run = &mut self.runs[position];
@@ -515,84 +442,6 @@ impl Engine {
             .get(run_id)
             .copied()
             .ok_or_else(|| ApiError::not_found(format!("the DAG \"{dag_id}\" has no run \"{run_id}\"")))
-    }
-
-    /// Drops finished runs whose time in memory is up.
-    pub(crate) fn forget_finished(&mut self) {
-        while let Some(&(until, run_no)) = self.finished.front()
-            && until <= self.now
-        {
-            self.finished.pop_front();
-            let Some(&position) = self.run_at.get(&run_no) else {
-                continue;
-            };
-            if self.runs[position].row.state.is_finished() && !self.is_past_of_others(position) {
-                self.forget_run(position);
-            }
-        }
-    }
-
-    /// Whether a later run may still ask how its tasks ended.
-    fn is_past_of_others(&mut self, position: u32) -> bool {
-        let run = &self.runs[position];
-        let dag = &self.dags[run.dag as usize];
-        let Some(date) = run.row.logical_date else {
-            return false;
-        };
-        if !dag.past {
-            return false;
-        }
-        let manual = run.row.run_type == RunType::Manual;
-        let later = (std::ops::Bound::Excluded(date), std::ops::Bound::Unbounded);
-        let (mut next_to_it, mut hidden) = (true, manual);
-        for (_, run) in dag.dates.range(later) {
-            let Some(next) = *run else { continue };
-            let next = &self.runs[next];
-            let asks = if next.graph.version.spec.catchup {
-                !hidden
-            } else {
-                next_to_it
-            };
-            if asks && !next.row.state.is_finished() {
-                hidden = false;
-                break;
-            }
-            next_to_it = false;
-            hidden |= next.row.run_type != RunType::Manual;
-            if hidden {
-                break;
-            }
-        }
-        if hidden && !next_to_it {
-            return false;
-        }
-        // Ask again later.
-        let keep = self.retention();
-        let run_no = self.runs[position].row.run_no;
-        self.finished.push_back((plus(self.now, keep), run_no));
-        true
-    }
-
-    fn forget_run(&mut self, position: u32) {
-        let Some(run) = self.runs.remove(position) else {
-            return;
-        };
-        for ti in &run.tis {
-            self.tis.remove(&ti.row.id);
-            self.by_state[ti.row.state as usize] -= 1;
-        }
-        self.run_at.remove(&run.row.run_no);
-        let dag = &mut self.dags[run.dag as usize];
-        dag.run_ids.remove(&run.row.run_id);
-        if let Some(date) = run.row.logical_date {
-            // The schedule may still come to a date that a manual run took.
-            let ahead = dag.last.is_none_or(|last| date > last.start);
-            if ahead {
-                dag.dates.insert(date, None);
-            } else {
-                dag.dates.remove(&date);
-            }
-        }
     }
 }
 

@@ -101,7 +101,8 @@ pub struct XComQuery {
     pub include_prior: bool,
 }
 
-/// The truth. Adapters keep every value exactly (instants to the microsecond) and never decide anything.
+/// The truth. Adapters keep every value exactly and never decide anything. Exactly means instants to the microsecond, and
+/// text but for U+0000, which becomes U+FFFD (JSON values keep it).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     // --- schema -----------------------------------------------------------------------------------------------------
@@ -147,7 +148,11 @@ pub trait Store: Send + Sync + 'static {
     async fn load(&self, shard: i32) -> Result<StoreSnapshot, StoreError>;
 
     /// Commits rows in one transaction that first checks that `term` still holds the lease of `shard`
-    /// ([`StoreError::StaleTerm`] otherwise). Durable when it returns.
+    /// ([`StoreError::StaleTerm`] otherwise). Durable when it returns. The same set may be committed again under the same
+    /// term, e.g. after [`StoreError::Unavailable`], whose outcome is unknown. A change of a row that the store does not
+    /// have is [`StoreError::Broken`], a second run with the same id or logical date [`StoreError::Conflict`]; either way
+    /// nothing is written. Of a run, `state`, `version`, `queued_at`, `start_date`, `end_date`, `clear_number` and `note`
+    /// can change; of a task instance the second group of its fields.
     async fn commit(&self, shard: i32, term: Term, rows: &WriteSet) -> Result<(), StoreError>;
 
     // --- other guarded writes ---------------------------------------------------------------------------------------

@@ -23,18 +23,9 @@ pub(crate) struct Before {
 impl World {
     pub(crate) fn before_commit(&self, rows: &WriteSet) -> Before {
         Before {
-            tis: rows
-                .task_instances
-                .keys()
-                .filter_map(|id| self.store.tis.get(id).cloned())
-                .collect(),
+            tis: rows.task_instances.keys().filter_map(|id| self.store.tis.get(id).cloned()).collect(),
             pools: self.pool_use(),
-            slots: self
-                .store
-                .pools
-                .iter()
-                .map(|(name, pool)| (name.clone(), pool.slots))
-                .collect(),
+            slots: self.store.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect(),
             active: self.active_by_run(),
         }
     }
@@ -56,11 +47,7 @@ impl World {
     }
 
     fn spec_of(&self, ti: &TaskInstance) -> Result<&TaskSpec, String> {
-        let run = self
-            .store
-            .runs
-            .get(&ti.run_no)
-            .ok_or_else(|| format!("I8: {} has no run", ti.id))?;
+        let run = self.store.runs.get(&ti.run_no).ok_or_else(|| format!("I8: {} has no run", ti.id))?;
         self.store.versions[&(run.dag_id.clone(), run.version.clone())]
             .spec
             .task(ti.task_id.as_str())
@@ -68,12 +55,7 @@ impl World {
     }
 
     /// I5, I7 and I8 on what was just committed.
-    pub(crate) fn after_commit(
-        &mut self,
-        at: usize,
-        before: &Before,
-        rows: &WriteSet,
-    ) -> Result<(), String> {
+    pub(crate) fn after_commit(&mut self, at: usize, before: &Before, rows: &WriteSet) -> Result<(), String> {
         for old in &before.tis {
             let new = &self.store.tis[&old.id];
             let name = format!("{}/{}/{}", new.dag_id, new.run_id, new.task_id);
@@ -83,20 +65,15 @@ impl World {
             if !reachable(old.state, new.state) {
                 return Err(format!("I7: {name}: {} -> {}", old.state, new.state));
             }
-            let by_hand = rows.audit.iter().any(|line| {
-                line.run_id.as_ref() == Some(&new.run_id)
-                    && line.dag_id.as_ref() == Some(&new.dag_id)
-            });
+            let by_hand = rows
+                .audit
+                .iter()
+                .any(|line| line.run_id.as_ref() == Some(&new.run_id) && line.dag_id.as_ref() == Some(&new.dag_id));
             if old.state.is_finished() && new.state != old.state && !by_hand {
                 return Err(format!("I7: {name}: {} was terminal, now {}", old.state, new.state));
             }
-            let stopped = old.state.is_executing()
-                && new.state.is_finished()
-                && new.token.is_none();
-            let lost = new
-                .note
-                .as_ref()
-                .is_some_and(|note| note.starts_with("worker \""));
+            let stopped = old.state.is_executing() && new.state.is_finished() && new.token.is_none();
+            let lost = new.note.as_ref().is_some_and(|note| note.starts_with("worker \""));
             if stopped && !lost {
                 self.excused.insert(new.id);
             }
@@ -125,9 +102,7 @@ impl World {
         let mut executing = 0;
         for (run_no, active) in self.active_by_run() {
             let run = &self.store.runs[&run_no];
-            let limit = self.store.versions[&(run.dag_id.clone(), run.version.clone())]
-                .spec
-                .max_active_tasks;
+            let limit = self.store.versions[&(run.dag_id.clone(), run.version.clone())].spec.max_active_tasks;
             executing += active;
             let was = before.active.get(&run_no).copied().unwrap_or(0);
             if active > limit.max(was) {
@@ -211,9 +186,7 @@ impl World {
         self.stats.claims += 1;
         let key = grant.ti.key();
         match self.granted.insert(key, grant.token) {
-            Some(token) if token != grant.token => {
-                Err(format!("I2: {key} was granted to two tokens"))
-            }
+            Some(token) if token != grant.token => Err(format!("I2: {key} was granted to two tokens")),
             _ => Ok(()),
         }
     }
@@ -227,20 +200,13 @@ impl World {
                 // Frozen past its lease, it cannot kill what it runs.
                 let overslept = held.overslept || held.deadline <= self.now;
                 if runs && !overslept && !self.excused.contains(&ti.id) {
-                    return Err(format!(
-                        "I3: w{at} starts {} while w{other_at} runs {}",
-                        ti.key(),
-                        held.key
-                    ));
+                    return Err(format!("I3: w{at} starts {} while w{other_at} runs {}", ti.key(), held.key));
                 }
             }
         }
         let spec = self.spec_of(ti)?;
         let run = &self.store.runs[&ti.run_no];
-        if spec.trigger_rule != TriggerRule::AllSuccess
-            || run.clear_number > 0
-            || run.state != RunState::Running
-        {
+        if spec.trigger_rule != TriggerRule::AllSuccess || run.clear_number > 0 || run.state != RunState::Running {
             return Ok(());
         }
         for above in &spec.upstream {
@@ -250,11 +216,7 @@ impl World {
                 .values()
                 .find(|other| other.run_no == ti.run_no && other.task_id == *above)
                 .map(|other| other.state);
-            let marked = self
-                .store
-                .tis
-                .values()
-                .any(|other| other.run_no == ti.run_no && other.note.is_some());
+            let marked = self.store.tis.values().any(|other| other.run_no == ti.run_no && other.note.is_some());
             if state != Some(TaskState::Success) && !marked {
                 return Err(format!("I4: {} starts after {above} is {state:?}", ti.task_id));
             }
@@ -272,7 +234,7 @@ impl World {
             return Ok(());
         }
         // Costly: not every time.
-        if self.stats.steps % 4 != 0 {
+        if !self.stats.steps.is_multiple_of(4) {
             return Ok(());
         }
         let (again, effects) = Engine::new(options(), self.store.load(), self.now);
@@ -318,49 +280,36 @@ impl World {
         let Some(leader) = self.leaders.first() else {
             return false;
         };
-        let open: Vec<_> = leader
-            .engine
-            .runs()
-            .filter(|run| !run.row().state.is_finished())
-            .collect();
+        let open: Vec<_> = leader.engine.runs().filter(|run| !run.row().state.is_finished()).collect();
         let stuck: BTreeSet<_> = open
             .iter()
             .filter(|run| {
                 run.row().state == RunState::Running
-                    && run
-                        .task_instances()
-                        .all(|ti| {
-                            let still = matches!(ti.state, TaskState::NoStatus | TaskState::UpForRetry);
-                            ti.state.is_finished() || still
-                        })
+                    && run.task_instances().all(|ti| {
+                        let still = matches!(ti.state, TaskState::NoStatus | TaskState::UpForRetry);
+                        ti.state.is_finished() || still
+                    })
                     && run.task_instances().any(|ti| self.waits_for_past(leader, ti))
             })
             .map(|run| run.row().run_no)
             .collect();
         // Queued ones wait behind those that wait.
-        let blocked: BTreeSet<_> = open
-            .iter()
-            .filter(|run| stuck.contains(&run.row().run_no))
-            .map(|run| run.row().dag_id.clone())
-            .collect();
+        let blocked: BTreeSet<_> =
+            open.iter().filter(|run| stuck.contains(&run.row().run_no)).map(|run| run.row().dag_id.clone()).collect();
         open.iter().all(|run| {
             let row = run.row();
-            stuck.contains(&row.run_no)
-                || row.state == RunState::Queued && blocked.contains(&row.dag_id)
-        }) && self.store.runs.values().all(|run| {
-            run.state.is_finished() || leader.engine.run(&run.dag_id, &run.run_id).is_some()
-        })
+            stuck.contains(&row.run_no) || row.state == RunState::Queued && blocked.contains(&row.dag_id)
+        }) && self
+            .store
+            .runs
+            .values()
+            .all(|run| run.state.is_finished() || leader.engine.run(&run.dag_id, &run.run_id).is_some())
     }
 
     fn waits_for_past(&self, leader: &crate::leader::Leader, ti: &TaskInstance) -> bool {
-        leader
-            .engine
-            .explain(&ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index, self.now)
-            .is_ok_and(|reasons| {
-                reasons
-                    .iter()
-                    .any(|reason| matches!(reason, tradewind_types::BlockReason::PreviousRun { .. }))
-            })
+        leader.engine.explain(&ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index, self.now).is_ok_and(|reasons| {
+            reasons.iter().any(|reason| matches!(reason, tradewind_types::BlockReason::PreviousRun { .. }))
+        })
     }
 
     pub(crate) fn open_instances(&self) -> String {
@@ -429,13 +378,10 @@ impl World {
             if ti.state.is_executing() {
                 return Err(format!("I1: {}/{} is {}", ti.run_id, ti.task_id, ti.state));
             }
-            let xcom = self
-                .store
-                .xcoms
-                .get(&(ti.id, tradewind_types::XCOM_RETURN_KEY.to_owned()));
+            let xcom = self.store.xcoms.get(&(ti.id, tradewind_types::XCOM_RETURN_KEY.to_owned()));
             if let Some(xcom) = xcom
                 && ti.token.is_some()
-                && xcom.value != serde_json::Value::from(ti.attempt)
+                && xcom.value != ti.attempt
             {
                 return Err(format!(
                     "I11: {}/{} ended with attempt {}, its XCom is of {}",

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tradewind_types::{
-    DagId, DagSource, DagSpec, DagVersion, Delta, NativeOperator, NoopOptions, Operator, PoolName,
-    QueueName, RetrySpec, SourceKind, TaskId, TaskSpec, Timestamp, Timetable, TriggerRule,
-    VersionHash, WeightRule, sha256_hex,
+    DagId, DagSource, DagSpec, DagVersion, Delta, NativeOperator, NoopOptions, Operator, PoolName, QueueName,
+    RetrySpec, SourceKind, TaskId, TaskSpec, Timestamp, Timetable, TriggerRule, VersionHash, WeightRule, sha256_hex,
 };
 
 use crate::rng::Rng;
@@ -17,16 +16,14 @@ pub(crate) const QUEUES: [&str; 2] = ["default", "ml"];
 pub(crate) fn random(rng: &mut Rng, number: usize, now: Timestamp) -> Arc<DagVersion> {
     let count = 1 + rng.index(8);
     let plain = rng.chance(400);
-    let tasks: Vec<TaskSpec> = (0..count)
-        .map(|position| random_task(rng, position, plain))
-        .collect();
+    let tasks: Vec<TaskSpec> = (0..count).map(|position| random_task(rng, position, plain)).collect();
     // Versions of one DAG agree on catchup, as the rules of past dependence do not mix.
-    let catchup = number % 2 == 0;
+    let catchup = number.is_multiple_of(2);
     let timetable = match rng.below(4) {
         0 => Timetable::DeltaTrigger {
-                delta: Delta::seconds(60 + 60 * i64::try_from(rng.below(5)).unwrap_or(0)),
-                interval: Delta::default(),
-            },
+            delta: Delta::seconds(60 + 60 * i64::try_from(rng.below(5)).unwrap_or(0)),
+            interval: Delta::default(),
+        },
         1 => Timetable::Once,
         _ => Timetable::None,
     };
@@ -52,10 +49,7 @@ pub(crate) fn random(rng: &mut Rng, number: usize, now: Timestamp) -> Arc<DagVer
         params: BTreeMap::new(),
         tasks,
         task_groups: Vec::new(),
-        source: DagSource {
-            kind: SourceKind::Yaml,
-            rel_path: format!("dag{number}.yaml"),
-        },
+        source: DagSource { kind: SourceKind::Yaml, rel_path: format!("dag{number}.yaml") },
     };
     let text = format!("{spec:?}");
     Arc::new(DagVersion {
@@ -68,16 +62,10 @@ pub(crate) fn random(rng: &mut Rng, number: usize, now: Timestamp) -> Arc<DagVer
 }
 
 fn random_task(rng: &mut Rng, position: usize, plain: bool) -> TaskSpec {
-    let operator = if rng.chance(80) {
-        Operator::Empty
-    } else {
-        Operator::Native(NativeOperator::Noop(NoopOptions::default()))
-    };
+    let operator =
+        if rng.chance(80) { Operator::Empty } else { Operator::Native(NativeOperator::Noop(NoopOptions::default())) };
     let mut task = TaskSpec::new(format!("t{position}"), operator);
-    task.upstream = (0..position)
-        .filter(|_| rng.chance(450))
-        .map(|above| TaskId::from(format!("t{above}")))
-        .collect();
+    task.upstream = (0..position).filter(|_| rng.chance(450)).map(|above| TaskId::from(format!("t{above}"))).collect();
     task.retry = RetrySpec {
         retries: u32::try_from(rng.below(4)).unwrap_or(0),
         delay: Duration::from_secs(rng.below(20)),
@@ -90,11 +78,7 @@ fn random_task(rng: &mut Rng, position: usize, plain: bool) -> TaskSpec {
     task.priority_weight = i64::try_from(rng.below(5)).unwrap_or(0);
     task.weight_rule = rng.pick(WeightRule::ALL);
     if !plain {
-        task.trigger_rule = if rng.chance(500) {
-            TriggerRule::AllSuccess
-        } else {
-            rng.pick(TriggerRule::ALL)
-        };
+        task.trigger_rule = if rng.chance(500) { TriggerRule::AllSuccess } else { rng.pick(TriggerRule::ALL) };
         task.depends_on_past = rng.chance(60);
         task.wait_for_downstream = rng.chance(30);
         if rng.chance(100) {

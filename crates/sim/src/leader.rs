@@ -18,7 +18,9 @@ pub(crate) enum Request {
     },
     Report(AttemptReport),
     /// The worker came back under its name; whatever it ran is gone.
-    Register { worker: WorkerName },
+    Register {
+        worker: WorkerName,
+    },
 }
 
 /// A request on its way.
@@ -52,10 +54,7 @@ pub(crate) struct Leader {
 }
 
 pub(crate) fn options() -> EngineOptions {
-    EngineOptions {
-        parallelism: 6,
-        ..EngineOptions::default()
-    }
+    EngineOptions { parallelism: 6, ..EngineOptions::default() }
 }
 
 impl World {
@@ -149,10 +148,7 @@ impl World {
     ) -> Result<bool, String> {
         let term = self.leaders[at].term;
         let before = self.before_commit(&effects.rows);
-        match self
-            .store
-            .commit(term, &effects.rows, self.options.term_guard)
-        {
+        match self.store.commit(term, &effects.rows, self.options.term_guard) {
             Ok(()) => self.stats.commits += u32::from(!effects.rows.is_empty()),
             Err(CommitError::StaleTerm) => {
                 self.stats.stale_commits += 1;

@@ -40,11 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            steps: 250,
-            faults: 30,
-            term_guard: true,
-        }
+        Self { steps: 250, faults: 30, term_guard: true }
     }
 }
 

@@ -34,11 +34,7 @@ fn main() -> ExitCode {
         }
     }
     println!("{count} seeds, {failed} failed: {total:?}");
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// `A..B`, or one seed.

@@ -13,10 +13,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&mut self, hint: Hint) {
-        self.hints
-            .entry(hint.queue)
-            .or_default()
-            .insert((hint.score, hint.key));
+        self.hints.entry(hint.queue).or_default().insert((hint.score, hint.key));
     }
 
     pub(crate) fn push_late(&mut self, at: Timestamp, hint: Hint) {
@@ -37,9 +34,7 @@ impl Queue {
     }
 
     pub(crate) fn contains(&self, hint: &Hint) -> bool {
-        self.hints
-            .get(&hint.queue)
-            .is_some_and(|hints| hints.contains(&(hint.score, hint.key)))
+        self.hints.get(&hint.queue).is_some_and(|hints| hints.contains(&(hint.score, hint.key)))
     }
 
     pub(crate) fn wipe(&mut self) {
@@ -47,8 +42,7 @@ impl Queue {
     }
 
     pub(crate) fn deliver_late(&mut self, now: Timestamp) {
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
         self.late = later;
         for (_, hint) in due {
             self.push(hint);

@@ -7,8 +7,8 @@ use std::{
 
 use tradewind_engine::Snapshot;
 use tradewind_types::{
-    DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, RunType, TaskInstance, TaskTry, TiId,
-    Timestamp, VersionHash, WriteSet, XCom,
+    DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, RunType, TaskInstance, TaskTry, TiId, Timestamp,
+    VersionHash, WriteSet, XCom,
 };
 
 #[derive(Default)]
@@ -31,12 +31,7 @@ pub(crate) enum CommitError {
 }
 
 impl Store {
-    pub(crate) fn commit(
-        &mut self,
-        term: u64,
-        rows: &WriteSet,
-        guard: bool,
-    ) -> Result<(), CommitError> {
+    pub(crate) fn commit(&mut self, term: u64, rows: &WriteSet, guard: bool) -> Result<(), CommitError> {
         if guard && term != self.term {
             return Err(CommitError::StaleTerm);
         }
@@ -95,10 +90,7 @@ impl Store {
         for attempt in &rows.tries {
             let key = (attempt.ti, attempt.attempt);
             if self.tries.contains_key(&key) || !seen.insert(key) {
-                return Err(format!(
-                    "I6: attempt {} of {} is kept twice",
-                    attempt.attempt, attempt.ti
-                ));
+                return Err(format!("I6: attempt {} of {} is kept twice", attempt.attempt, attempt.ti));
             }
         }
         Ok(())
@@ -106,49 +98,28 @@ impl Store {
 
     /// What a new leader loads: see `Store::load` of the ports.
     pub(crate) fn load(&self) -> Snapshot {
-        let mut runs: BTreeSet<RunNo> = self
-            .runs
-            .values()
-            .filter(|run| !run.state.is_finished())
-            .map(|run| run.run_no)
-            .collect();
+        let mut runs: BTreeSet<RunNo> =
+            self.runs.values().filter(|run| !run.state.is_finished()).map(|run| run.run_no).collect();
         let mut with_instances = runs.clone();
         let at = |run: &DagRun| run.logical_date.unwrap_or(run.run_after);
         for (dag_id, dag) in &self.dags {
             let of_dag = || self.runs.values().filter(|run| run.dag_id == *dag_id);
-            let last: Option<&DagRun> = of_dag()
-                .filter(|run| run.run_type == RunType::Scheduled)
-                .max_by_key(|run| at(run));
+            let last: Option<&DagRun> =
+                of_dag().filter(|run| run.run_type == RunType::Scheduled).max_by_key(|run| at(run));
             runs.extend(last.map(|run| run.run_no));
             let from: Option<Timestamp> = last.map(at);
-            runs.extend(
-                of_dag()
-                    .filter(|run| run.logical_date > from)
-                    .map(|run| run.run_no),
-            );
-            let past = |task: &tradewind_types::TaskSpec| {
-                task.depends_on_past || task.wait_for_downstream
-            };
-            let versions = of_dag()
-                .filter(|run| !run.state.is_finished())
-                .map(|run| &run.version)
-                .chain([&dag.version]);
+            runs.extend(of_dag().filter(|run| run.logical_date > from).map(|run| run.run_no));
+            let past = |task: &tradewind_types::TaskSpec| task.depends_on_past || task.wait_for_downstream;
+            let versions =
+                of_dag().filter(|run| !run.state.is_finished()).map(|run| &run.version).chain([&dag.version]);
             let depends = versions
                 .map(|hash| &self.versions[&(dag_id.clone(), hash.clone())])
                 .any(|version| version.spec.tasks.iter().any(past));
             if depends {
-                let earliest = of_dag()
-                    .filter(|run| !run.state.is_finished())
-                    .filter_map(|run| run.logical_date)
-                    .min();
-                let finished = || {
-                    of_dag().filter(|run| run.state.is_finished() && run.logical_date.is_some())
-                };
+                let earliest = of_dag().filter(|run| !run.state.is_finished()).filter_map(|run| run.logical_date).min();
+                let finished = || of_dag().filter(|run| run.state.is_finished() && run.logical_date.is_some());
                 let before = |run: &&DagRun| earliest.is_none_or(|at| run.logical_date < Some(at));
-                let latest = finished()
-                    .filter(before)
-                    .filter_map(|run| run.logical_date)
-                    .max();
+                let latest = finished().filter(before).filter_map(|run| run.logical_date).max();
                 let scheduled = finished()
                     .filter(before)
                     .filter(|run| run.run_type != RunType::Manual)
@@ -172,12 +143,7 @@ impl Store {
                 .collect(),
             versions: self.versions.values().cloned().collect(),
             runs: runs.iter().map(|no| self.runs[no].clone()).collect(),
-            task_instances: self
-                .tis
-                .values()
-                .filter(|ti| with_instances.contains(&ti.run_no))
-                .cloned()
-                .collect(),
+            task_instances: self.tis.values().filter(|ti| with_instances.contains(&ti.run_no)).cloned().collect(),
             pools: self.pools.values().cloned().collect(),
             next_run_no: self.runs.keys().next_back().map_or(1, |no| no.0 + 1),
         }

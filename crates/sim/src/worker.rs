@@ -1,11 +1,13 @@
 //! A worker of the simulation: slots, claims that are repeated, leases judged by its own clock, reports that are repeated;
 //! it dies, freezes, and wakes up without knowing that time has passed.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use tradewind_engine::{ClaimAnswer, ClaimOffer, ClaimRequest, Reply};
 use tradewind_types::{
-    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, QueueName, Timestamp, UNMAPPED,
-    WorkerName, XCOM_RETURN_KEY, XComValue,
+    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, QueueName, Timestamp, UNMAPPED, WorkerName, XCOM_RETURN_KEY,
+    XComValue,
 };
 use uuid::Uuid;
 
@@ -29,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) beat_at: Timestamp,
     pub(crate) offers: Vec<Offer>,
     pub(crate) held: Vec<Held>,
+    /// Tokens of what it held before.
+    pub(crate) done: BTreeSet<LeaseToken>,
 }
 
 pub(crate) struct Offer {
@@ -99,11 +103,7 @@ impl World {
             self.workers[at].beat_at = now + SignedDuration::from_secs(3);
             let request = Request::Heartbeat {
                 worker: self.workers[at].name.clone(),
-                holds: self.workers[at]
-                    .held
-                    .iter()
-                    .map(|held| (held.key, held.token))
-                    .collect(),
+                holds: self.workers[at].held.iter().map(|held| (held.key, held.token)).collect(),
             };
             self.send(at, request, true);
         }
@@ -134,34 +134,22 @@ impl World {
             (held.key, held.token)
         };
         let outcome = match self.rng.below(20) {
-            0..=2 => AttemptOutcome::Failed {
-                retry: self.rng.chance(800),
-                delay: None,
-            },
+            0..=2 => AttemptOutcome::Failed { retry: self.rng.chance(800), delay: None },
             3 => AttemptOutcome::Skipped,
-            4 => AttemptOutcome::Reschedule {
-                at: self.later(20_000),
-            },
+            4 => AttemptOutcome::Reschedule { at: self.later(20_000) },
             5 if self.faults() => AttemptOutcome::Released,
             _ => AttemptOutcome::Success,
         };
         let mut skip = Vec::new();
         if outcome == AttemptOutcome::Success && self.rng.chance(150) {
             let below = self.downstream_of(key.ti);
-            skip = below
-                .into_iter()
-                .filter(|_| self.rng.chance(500))
-                .map(|task| (task, UNMAPPED))
-                .collect();
+            skip = below.into_iter().filter(|_| self.rng.chance(500)).map(|task| (task, UNMAPPED)).collect();
         }
         AttemptReport {
             key,
             token,
             outcome,
-            xcoms: vec![XComValue {
-                key: XCOM_RETURN_KEY.to_owned(),
-                value: key.attempt.into(),
-            }],
+            xcoms: vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: key.attempt.into() }],
             skip,
             note: None,
             ended_at: self.now,
@@ -172,9 +160,7 @@ impl World {
         let now = self.now;
         let worker = &self.workers[at];
         let queues = worker.queues.clone();
-        let mut free = worker
-            .slots
-            .saturating_sub(worker.held.len() + worker.offers.len());
+        let mut free = worker.slots.saturating_sub(worker.held.len() + worker.offers.len());
         let mut fresh = Vec::new();
         // The queue is away now and then: then the worker asks for whatever is next.
         let blind = self.faults() && self.rng.chance(50);
@@ -195,31 +181,21 @@ impl World {
             return self.kill_worker(at);
         }
         for offer in fresh {
-            self.workers[at].offers.push(Offer {
-                offer,
-                first_sent: now,
-                again_at: now,
-            });
+            self.workers[at].offers.push(Offer { offer, first_sent: now, again_at: now });
         }
         // Offers that nobody answered: again, under the same token, and given up after a while.
-        let patience = SignedDuration::from_secs(6);
+        let patience = SignedDuration::from_secs(10);
         let worker = &mut self.workers[at];
-        worker
-            .offers
-            .retain(|offer| now.duration_since(offer.first_sent) < patience);
+        worker.offers.retain(|offer| now.duration_since(offer.first_sent) < patience);
         let mut due = Vec::new();
         for offer in &mut worker.offers {
             if offer.again_at <= now {
-                offer.again_at = now + SignedDuration::from_secs(1);
+                offer.again_at = now + SignedDuration::from_secs(2);
                 due.push(offer.offer);
             }
         }
         if !due.is_empty() {
-            let request = Request::Claim(ClaimRequest {
-                worker: self.workers[at].name.clone(),
-                queues,
-                offers: due,
-            });
+            let request = Request::Claim(ClaimRequest { worker: self.workers[at].name.clone(), queues, offers: due });
             self.send(at, request, false);
         }
     }
@@ -285,20 +261,26 @@ impl World {
         Ok(())
     }
 
-    fn claim_answered(
-        &mut self,
-        at: usize,
-        offer: ClaimOffer,
-        answer: ClaimAnswer,
-    ) -> Result<(), String> {
+    fn claim_answered(&mut self, at: usize, offer: ClaimOffer, answer: ClaimAnswer) -> Result<(), String> {
         let now = self.now;
         let worker = &mut self.workers[at];
-        let Some(position) = worker
-            .offers
-            .iter()
-            .position(|waiting| waiting.offer.token == offer.token)
-        else {
-            // Answered already, or given up: nothing is started.
+        let Some(position) = worker.offers.iter().position(|waiting| waiting.offer.token == offer.token) else {
+            // Answered already, or given up: nothing is started, and what nobody holds is given back.
+            if let ClaimAnswer::Granted(grant) = answer
+                && !worker.held.iter().any(|held| held.token == grant.token)
+                && !worker.done.contains(&grant.token)
+            {
+                let report = AttemptReport {
+                    key: grant.ti.key(),
+                    token: grant.token,
+                    outcome: AttemptOutcome::Released,
+                    xcoms: Vec::new(),
+                    skip: Vec::new(),
+                    note: None,
+                    ended_at: now,
+                };
+                self.send(at, Request::Report(report), false);
+            }
             return Ok(());
         };
         let first_sent = worker.offers.swap_remove(position).first_sent;
@@ -313,6 +295,7 @@ impl World {
         let most = if self.rng_long() { 40_000 } else { 4_000 };
         let length = self.rng.below(most);
         let ends_at = now + SignedDuration::from_millis(i64::try_from(length).unwrap_or(0));
+        self.workers[at].done.insert(grant.token);
         self.workers[at].held.push(Held {
             key: grant.ti.key(),
             token: grant.token,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::SignedDuration;
 use tradewind_engine::{ClearRequest, Event, Trigger};
 use tradewind_types::{
-    AttemptKey, DagId, LeaseToken, Pool, PoolName, QueueName, RunId, RunState, RunType, TaskId,
-    TaskState, TiId, Timestamp, UNMAPPED, WorkerName,
+    AttemptKey, DagId, LeaseToken, Pool, PoolName, QueueName, RunId, RunState, RunType, TaskId, TaskState, TiId,
+    Timestamp, UNMAPPED, WorkerName,
 };
 
 use crate::{
@@ -49,12 +49,7 @@ impl World {
         let mut store = Store::default();
         for (name, slots) in POOLS.iter().zip([4, 2, -1]) {
             let name = PoolName::from(*name);
-            let pool = Pool {
-                name: name.clone(),
-                slots,
-                description: String::new(),
-                include_deferred: false,
-            };
+            let pool = Pool { name: name.clone(), slots, description: String::new(), include_deferred: false };
             store.pools.insert(name, pool);
         }
         let workers = (0..3usize)
@@ -76,6 +71,7 @@ impl World {
                     beat_at: now,
                     offers: Vec::new(),
                     held: Vec::new(),
+                    done: BTreeSet::new(),
                 }
             })
             .collect();
@@ -152,28 +148,21 @@ impl World {
     /// Brings letters and answers that are due to where they go.
     fn deliver(&mut self) -> Result<(), String> {
         let now = self.now;
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.letters)
-            .into_iter()
-            .partition(|letter| letter.at <= now);
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.letters).into_iter().partition(|letter| letter.at <= now);
         self.letters = later;
         for letter in due {
             // Some still talk to an old leader.
             let leaders = self.leaders.len();
-            let to = if leaders > 1 && self.rng.chance(400) {
-                1 + self.rng.index(leaders - 1)
-            } else {
-                0
-            };
+            let to = if leaders > 1 && self.rng.chance(400) { 1 + self.rng.index(leaders - 1) } else { 0 };
             if let Some(leader) = self.leaders.get_mut(to) {
                 leader.inbox.push(letter);
             }
         }
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.answers)
-            .into_iter()
-            .partition(|answer| {
-                let worker = &self.workers[answer.letter.worker];
-                answer.at <= now && (worker.awake(now) || worker.dead_until.is_some())
-            });
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.answers).into_iter().partition(|answer| {
+            let worker = &self.workers[answer.letter.worker];
+            answer.at <= now && (worker.awake(now) || worker.dead_until.is_some())
+        });
         self.answers = later;
         for answer in due {
             self.receive(answer)?;
@@ -236,12 +225,8 @@ impl World {
         }
         if !self.faults() {
             // What is paused must go on, or it never ends.
-            let paused: Vec<DagId> = self.leaders[at]
-                .engine
-                .dags()
-                .filter(|row| row.is_paused)
-                .map(|row| row.dag_id.clone())
-                .collect();
+            let paused: Vec<DagId> =
+                self.leaders[at].engine.dags().filter(|row| row.is_paused).map(|row| row.dag_id.clone()).collect();
             events.extend(paused.into_iter().map(|dag_id| Event::SetPaused {
                 dag_id,
                 paused: false,
@@ -253,9 +238,7 @@ impl World {
             }
             // No more scheduled runs, so that the world can come to an end.
             let dags = self.store.dags.values().filter(|row| !row.is_stale);
-            events.extend(dags.map(|row| Event::DagGone {
-                dag_id: row.dag_id.clone(),
-            }));
+            events.extend(dags.map(|row| Event::DagGone { dag_id: row.dag_id.clone() }));
             return events;
         }
         let dag_id = DagId::from(format!("dag{}", self.rng.index(self.dag_count)));
@@ -278,11 +261,7 @@ impl World {
                 let number = self.rng.index(self.dag_count);
                 events.push(self.publish(number));
             }
-            11 => events.push(Event::SetPaused {
-                dag_id,
-                paused: self.rng.chance(500),
-                by: "sim".to_owned(),
-            }),
+            11 => events.push(Event::SetPaused { dag_id, paused: self.rng.chance(500), by: "sim".to_owned() }),
             12 => {
                 let slots = i64::try_from(self.rng.below(5)).unwrap_or(0);
                 events.extend(self.resize(slots));
@@ -299,11 +278,7 @@ impl World {
                         run_id,
                         task_id,
                         map_index: UNMAPPED,
-                        state: self.rng.pick(&[
-                            TaskState::Success,
-                            TaskState::Failed,
-                            TaskState::Skipped,
-                        ]),
+                        state: self.rng.pick(&[TaskState::Success, TaskState::Failed, TaskState::Skipped]),
                         by: "sim".to_owned(),
                     });
                 }
@@ -324,10 +299,7 @@ impl World {
     }
 
     fn publish(&mut self, number: usize) -> Event {
-        Event::DagPublished {
-            version: dags::random(&mut self.rng, number, self.now),
-            paused_by_default: false,
-        }
+        Event::DagPublished { version: dags::random(&mut self.rng, number, self.now), paused_by_default: false }
     }
 
     fn resize(&self, slots: i64) -> Option<Event> {
@@ -353,12 +325,8 @@ impl World {
     }
 
     fn some_instance(&mut self, at: usize) -> Option<(DagId, RunId, TaskId)> {
-        let mut ids: Vec<TiId> = self.leaders[at]
-            .engine
-            .runs()
-            .flat_map(|run| run.task_instances())
-            .map(|ti| ti.id)
-            .collect();
+        let mut ids: Vec<TiId> =
+            self.leaders[at].engine.runs().flat_map(|run| run.task_instances()).map(|ti| ti.id).collect();
         ids.sort();
         if ids.is_empty() {
             return None;
@@ -403,7 +371,6 @@ impl World {
         if self.trace.len() >= 60 {
             self.trace.pop_front();
         }
-        self.trace
-            .push_back(format!("{:>4} {} {}", self.stats.steps, self.now, text()));
+        self.trace.push_back(format!("{:>4} {} {}", self.stats.steps, self.now, text()));
     }
 }

@@ -37,8 +37,7 @@ async fn measure(url: &str) {
     let mut first = run(1, &version);
     rows.run(&first, true);
     commit(store.as_ref(), term, &rows).await;
-    let instances: Vec<TaskInstance> =
-        (0..INSTANCES).map(|i| task_instance(&first, &format!("task-{i}"))).collect();
+    let instances: Vec<TaskInstance> = (0..INSTANCES).map(|i| task_instance(&first, &format!("task-{i}"))).collect();
     let mut rows = WriteSet::default();
     for ti in &instances {
         rows.task_instance(ti, true);

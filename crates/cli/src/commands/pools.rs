@@ -159,7 +159,9 @@ pub async fn run(context: &Context, command: PoolsCommand) -> Outcome {
         PoolsCommand::Set { name, slots, description, include_deferred, output } => {
             let pool = v1::Pool { name, slots, description, include_deferred, usage: None };
             let set = client.write(async |mut admin| admin.set_pool(pool.clone()).await).await?;
-            output::print_listing(output.output, &[PoolRecord::from(set)], 1)?;
+            // The answer does not say how full it is; the list does.
+            let listed = list(&client).await.unwrap_or_default().into_iter().find(|pool| pool.name == set.name);
+            output::print_listing(output.output, &[PoolRecord::from(listed.unwrap_or(set))], 1)?;
         }
         PoolsCommand::Delete { name } => {
             let request = v1::NameRequest { name };

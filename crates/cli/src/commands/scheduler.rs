@@ -124,8 +124,20 @@ impl StatusRecord {
 }
 
 impl Record for StatusRecord {
-    const HEADINGS: &'static [&'static str] =
-        &["scheduler", "address", "role", "leader", "up", "store", "queue", "DAGs", "runs", "task instances", "workers", "commits"];
+    const HEADINGS: &'static [&'static str] = &[
+        "scheduler",
+        "address",
+        "role",
+        "leader",
+        "up",
+        "store",
+        "queue",
+        "DAGs",
+        "runs",
+        "task instances",
+        "workers",
+        "commits",
+    ];
 
     fn cells(&self) -> Vec<Text> {
         let tone = match self.scheduler.role.as_str() {

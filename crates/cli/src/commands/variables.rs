@@ -248,14 +248,14 @@ fn parse(key: &str, text: &str) -> Result<Value, CliError> {
     serde_json::from_str(text).map_err(|error| CliError::usage(format!("the value of \"{key}\" is not JSON: {error}")))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn exports_import_to_the_same() {
-        for (value, description) in [("plain", None), ("{\"a\":1}", None), ("7", Some("seven")), ("a b", Some("text"))] {
+        for (value, description) in [("plain", None), ("{\"a\":1}", None), ("7", Some("seven")), ("a b", Some("text"))]
+        {
             let variable = v1::Variable {
                 key: "k".to_owned(),
                 value: value.to_owned(),

@@ -47,7 +47,7 @@ pub async fn run(client: &Client, dag_id: &str, run_id: &str) -> Result<v1::DagR
         match event {
             Event::Snapshot(snapshot) => {
                 display.show(&snapshot, now);
-                last = Some(snapshot);
+                last = Some(*snapshot);
             }
             Event::Frame => {
                 if let Some(snapshot) = last.as_ref().filter(|_| display.is_animated()) {
@@ -71,6 +71,31 @@ pub async fn run(client: &Client, dag_id: &str, run_id: &str) -> Result<v1::DagR
         .ok_or_else(|| CliError::new(Exit::Internal, "the scheduler ended the watching without the run"))
 }
 
+/// Watches a run until it is over, telling changes in plain lines and each snapshot to `on_snapshot`; answers how it
+/// ended.
+///
+/// # Errors
+/// No scheduler answers for longer than a failover takes.
+pub async fn plainly(
+    client: &Client,
+    dag_id: &str,
+    run_id: &str,
+    mut on_snapshot: impl FnMut(&v1::GetRunResponse),
+) -> Result<v1::DagRun, CliError> {
+    let mut display = plain::Plain::default();
+    let mut last = None;
+    watch(client, dag_id, run_id, |event| {
+        if let Event::Snapshot(snapshot) = event {
+            display.show(&snapshot, Timestamp::now());
+            on_snapshot(&snapshot);
+            last = snapshot.run;
+        }
+        false
+    })
+    .await?;
+    last.ok_or_else(|| CliError::new(Exit::Internal, "the scheduler ended the watching without the run"))
+}
+
 /// Watches a run until `enough` says so of a snapshot, or the run is over; answers the last snapshot.
 ///
 /// # Errors
@@ -85,7 +110,7 @@ pub async fn until(
     watch(client, dag_id, run_id, |event| match event {
         Event::Snapshot(snapshot) => {
             let done = enough(&snapshot);
-            last = Some(snapshot);
+            last = Some(*snapshot);
             done
         }
         Event::Frame => false,
@@ -95,7 +120,7 @@ pub async fn until(
 }
 
 enum Event {
-    Snapshot(v1::GetRunResponse),
+    Snapshot(Box<v1::GetRunResponse>),
     Frame,
 }
 
@@ -118,14 +143,17 @@ async fn watch(
 }
 
 /// Reads a stream to its end, or until `on_event` answers true.
-async fn drain(mut stream: Streaming<v1::GetRunResponse>, on_event: &mut impl FnMut(Event) -> bool) -> Result<(), Status> {
+async fn drain(
+    mut stream: Streaming<v1::GetRunResponse>,
+    on_event: &mut impl FnMut(Event) -> bool,
+) -> Result<(), Status> {
     let mut over = false;
     loop {
         // `message` keeps what it has read when a frame comes first.
         match tokio::time::timeout(FRAME, stream.message()).await {
             Ok(Ok(Some(snapshot))) => {
                 over = snapshot.run.as_ref().is_some_and(|run| is_over(&run.state));
-                if on_event(Event::Snapshot(snapshot)) {
+                if on_event(Event::Snapshot(Box::new(snapshot))) {
                     return Ok(());
                 }
             }
@@ -151,9 +179,10 @@ fn is_over(state: &str) -> bool {
 
 /// One line about how a run ended.
 pub fn verdict(run: &v1::DagRun) -> String {
-    let took = run.start_date.zip(run.end_date).map_or_else(String::new, |(start, end)| {
-        format!(" in {}", output::duration(output::since(start, end)))
-    });
+    let took = run
+        .start_date
+        .zip(run.end_date)
+        .map_or_else(String::new, |(start, end)| format!(" in {}", output::duration(output::since(start, end))));
     let note = run.note.as_deref().map_or_else(String::new, |note| format!(": {note}"));
     format!(
         "{} {} {}: {}{took}{note}",

@@ -17,6 +17,10 @@ fn name(ti: &v1::TaskInstance) -> String {
 
 /// How long a task instance has run, if it ran.
 fn lasted(ti: &v1::TaskInstance, now: Timestamp) -> Option<Duration> {
+    // What was decided without running has both dates, but lasted no time.
+    if matches!(ti.state.as_str(), "skipped" | "upstream_failed") && ti.worker.is_none() {
+        return None;
+    }
     let end = ti.end_date.or_else(|| (ti.state == "running").then(|| now.as_microsecond()))?;
     Some(output::since(ti.start_date?, end))
 }
@@ -143,7 +147,9 @@ fn summary(snapshot: &v1::GetRunResponse, from: i64, to: i64) -> String {
 /// At most `room` task instances, in their order.
 fn choose(all: &[v1::TaskInstance], room: usize) -> Vec<&v1::TaskInstance> {
     let mut shown: Vec<&v1::TaskInstance> = all.iter().collect();
-    for droppable in [&["success", "skipped", "removed"][..], &["no_status"], &["upstream_failed", "scheduled", "queued"]] {
+    for droppable in
+        [&["success", "skipped", "removed"][..], &["no_status"], &["upstream_failed", "scheduled", "queued"]]
+    {
         let mut surplus = shown.len().saturating_sub(room);
         shown.retain(|ti| {
             let drop = surplus > 0 && droppable.contains(&ti.state.as_str());

@@ -14,7 +14,12 @@ pub fn bar_with_end(share: f64, width: usize) -> String {
 
 fn draw(share: f64, width: usize, empty: char) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "0 to 8 × width")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "0 to 8 × width"
+    )]
     let mut eighths = (share * (width * 8) as f64).round() as usize;
     // Something is not nothing.
     if share > 0.0 {

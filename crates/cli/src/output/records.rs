@@ -3,9 +3,7 @@
 use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
-use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle,
-};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 use tradewind_proto::v1;
 
@@ -118,7 +116,10 @@ pub fn print_record<R: Record>(format: Format, record: &R) -> Result<(), CliErro
                 if cell.text.is_empty() {
                     continue;
                 }
-                let heading = super::paint(if format == Format::Table { Tone::Dim } else { Tone::Plain }, format!("{heading:width$}"));
+                let heading = super::paint(
+                    if format == Format::Table { Tone::Dim } else { Tone::Plain },
+                    format!("{heading:width$}"),
+                );
                 // Continuation lines stand below the first.
                 let text = cell.text.replace('\n', &format!("\n{:width$}  ", ""));
                 let tone = if format == Format::Table { cell.tone } else { Tone::Plain };
@@ -161,7 +162,9 @@ fn table(headings: &[&str], rows: impl Iterator<Item = Vec<Text>>) -> String {
         .set_header(headings.iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
     match super::terminal_size() {
         Some((width, _)) if std::io::IsTerminal::is_terminal(&std::io::stdout()) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(u16::try_from(width).unwrap_or(u16::MAX));
         }
         _ => {
             // Nothing is broken into lines that a program would read.
@@ -171,8 +174,9 @@ fn table(headings: &[&str], rows: impl Iterator<Item = Vec<Text>>) -> String {
     for row in rows {
         table.add_row(row.into_iter().map(cell));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let last = headings.len().saturating_sub(1);
+    for (position, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if position == last { 0 } else { 2 }));
     }
     let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     if text.is_empty() {
@@ -243,7 +247,10 @@ mod tests {
 
     #[test]
     fn plain_columns_have_no_styles() {
-        assert_eq!(plain(&["name", "n", "state"], &rows()), "name    n     state\na       7     success\nlonger  1234\n");
+        assert_eq!(
+            plain(&["name", "n", "state"], &rows()),
+            "name    n     state\na       7     success\nlonger  1234\n"
+        );
     }
 
     #[tokio::test]

@@ -49,10 +49,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn FullStore>, StoreErro
 ///
 /// # Errors
 /// It is set up wrongly.
-pub async fn wait_for_store(
-    config: &Config,
-    stop: &CancellationToken,
-) -> Result<Option<Arc<dyn FullStore>>, CliError> {
+pub async fn wait_for_store(config: &Config, stop: &CancellationToken) -> Result<Option<Arc<dyn FullStore>>, CliError> {
     let mut told = false;
     loop {
         let opened = tokio::select! {

@@ -68,9 +68,8 @@ impl LocalSystem {
 
         let guest = guest::environment(config, &worker_settings.dir.join("guest"))?;
         let slots = worker_settings.slots;
-        let worker =
-            Worker::new(worker_settings, client(&config.security.worker_token)?, queue, guest.clone())
-                .with_abort(stop.abort.clone());
+        let worker = Worker::new(worker_settings, client(&config.security.worker_token)?, queue, guest.clone())
+            .with_abort(stop.abort.clone());
         let worker = tokio::spawn(worker.run(stop.shutdown.clone()));
         let processor = match processor_settings {
             Some(settings) => {

@@ -34,7 +34,8 @@ pub fn start(role: &'static str, logs: &LogsOptions, telemetry: &TelemetryOption
         CliError::usage(format!("logs.level: \"{}\" is not a filter: {error}", logs.level))
             .with_hint("for example info, or info,tradewind_worker=debug")
     })?;
-    let wants_color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let wants_color =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(wants_color);
     let written = match logs.format.as_str() {
         "text" => text.with_target(false).boxed(),
@@ -56,11 +57,10 @@ fn provider(role: &'static str, endpoint: &str) -> Result<Option<SdkTracerProvid
     if endpoint.is_empty() {
         return Ok(None);
     }
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|error| CliError::usage(format!("telemetry.otlp_endpoint: \"{endpoint}\" is not usable: {error}")))?;
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build().map_err(|error| {
+            CliError::usage(format!("telemetry.otlp_endpoint: \"{endpoint}\" is not usable: {error}"))
+        })?;
     let resource = Resource::builder()
         .with_service_name("tradewind")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))

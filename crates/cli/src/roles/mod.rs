@@ -15,3 +15,9 @@ mod stop;
 pub mod worker;
 
 pub use backends::open_store;
+pub use guest::environment as guest_environment;
+pub use home::fill_secrets;
+pub use local::LocalSystem;
+pub use process::run_role;
+pub use settings::processor as processor_settings;
+pub use stop::Stop;

@@ -28,8 +28,7 @@ impl Loading {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn new(context: &Context, flags: Vec<(&str, Option<String>)>) -> Result<Self, CliError> {
-        let overrides =
-            flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        let overrides = flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
         let loaded = context.load(overrides)?;
         Ok(Self { config: loaded.config, origins: loaded.origins })
     }

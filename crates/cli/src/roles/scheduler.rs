@@ -40,11 +40,7 @@ pub struct SchedulerArgs {
 pub fn run(context: &Context, args: SchedulerArgs) -> Outcome {
     let loading = Loading::new(
         context,
-        vec![
-            ("scheduler.name", args.name),
-            ("scheduler.listen", args.listen),
-            ("scheduler.advertise", args.advertise),
-        ],
+        vec![("scheduler.name", args.name), ("scheduler.listen", args.listen), ("scheduler.advertise", args.advertise)],
     )?;
     run_role("scheduler", loading.checked(Role::Scheduler)?, serve)
 }

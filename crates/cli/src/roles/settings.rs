@@ -9,14 +9,12 @@ use tradewind_scheduler::{SchedulerSettings, ServerTls, Tokens};
 use tradewind_worker::WorkerSettings;
 
 use super::backends::absolute;
-use crate::{
-    context::read_pem,
-    errors::CliError,
-};
+use crate::{context::read_pem, errors::CliError};
 
 /// Seconds of an option.
 fn seconds(key: &str, value: f64) -> Result<Duration, CliError> {
-    Duration::try_from_secs_f64(value).map_err(|_| CliError::usage(format!("{key}: {value} is not a number of seconds")))
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| CliError::usage(format!("{key}: {value} is not a number of seconds")))
 }
 
 /// A name of this process: host and process id.

@@ -74,8 +74,10 @@ async fn serve(config: Config, stop: Stop) -> Result<(), CliError> {
 }
 
 fn banner(config: &Config, system: &LocalSystem) {
-    let shown = |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    let python = system.guest.as_ref().map_or_else(|| "none: native tasks only".to_owned(), |guest| shown(&guest.python));
+    let shown =
+        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let python =
+        system.guest.as_ref().map_or_else(|| "none: native tasks only".to_owned(), |guest| shown(&guest.python));
     output::note(&format!("{} {}", paint(Tone::Bold, "Tradewind"), env!("CARGO_PKG_VERSION")));
     for (what, value) in [
         ("gRPC", paint(Tone::Info, &system.address)),

@@ -47,7 +47,8 @@ impl Bounds {
     }
 }
 
-/// A timetable with its cron expressions parsed.
+/// A timetable with its cron expressions parsed. One a version of a DAG, so its size does not matter.
+#[expect(clippy::large_enum_variant, reason = "one a DAG version")]
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Schedule {
     /// No scheduled runs: `schedule=None`, and timetables that the engine does not know yet.

@@ -32,10 +32,7 @@ fn a_queued_instance_is_hinted_claimed_and_reported() {
     assert!(matches!(world.report(held, AttemptOutcome::Success), Reply::Done));
     assert_eq!(world.state("a"), TaskState::Success);
     assert_eq!(world.run_state("d", "r"), RunState::Success);
-    assert!(matches!(
-        world.dispatched.last(),
-        Some(Dispatch::RunFinished { state: RunState::Success, .. })
-    ));
+    assert!(matches!(world.dispatched.last(), Some(Dispatch::RunFinished { state: RunState::Success, .. })));
 }
 
 #[test]
@@ -44,18 +41,13 @@ fn one_claim_wins_and_its_repeat_gets_the_same_answer() {
     let key = world.ti("a").key();
     let held = world.claim("a");
     let again = world.claim_as("w", Some(key), held.token);
-    let ClaimAnswer::Granted(grant) = again else {
-        panic!("{again:?}")
-    };
+    let ClaimAnswer::Granted(grant) = again else { panic!("{again:?}") };
     assert_eq!((grant.ti.key(), grant.token), (key, held.token));
     let by_nobody = world.claim_as("w", None, held.token);
     assert!(matches!(by_nobody, ClaimAnswer::Granted(_)));
     for (worker, token) in [("w", world.token()), ("v", world.token()), ("v", held.token)] {
         let answer = world.claim_as(worker, Some(key), token);
-        assert!(
-            matches!(answer, ClaimAnswer::Refused(ClaimRefusal::Stale)),
-            "{worker} {answer:?}"
-        );
+        assert!(matches!(answer, ClaimAnswer::Refused(ClaimRefusal::Stale)), "{worker} {answer:?}");
     }
 }
 
@@ -65,10 +57,7 @@ fn useless_hints_are_refused() {
     let key = world.ti("a").key();
     let token = world.token();
     let other = AttemptKey { attempt: 2, ..key };
-    let unknown = AttemptKey {
-        ti: TiId(uuid::Uuid::nil()),
-        attempt: 1,
-    };
+    let unknown = AttemptKey { ti: TiId(uuid::Uuid::nil()), attempt: 1 };
     for (key, refusal) in [(other, ClaimRefusal::Stale), (unknown, ClaimRefusal::Unknown)] {
         let answer = world.claim_as("w", Some(key), token);
         assert!(matches!(answer, ClaimAnswer::Refused(why) if why == refusal));
@@ -76,17 +65,10 @@ fn useless_hints_are_refused() {
     let reply = world.step(Event::Claim(tradewind_engine::ClaimRequest {
         worker: WorkerName::from("w"),
         queues: vec![QueueName::from("ml")],
-        offers: [Some(key), None]
-            .map(|key| tradewind_engine::ClaimOffer { key, token })
-            .to_vec(),
+        offers: [Some(key), None].map(|key| tradewind_engine::ClaimOffer { key, token }).to_vec(),
     }));
-    let Reply::Claims(answers) = reply else {
-        panic!("{reply:?}")
-    };
-    assert!(matches!(
-        answers[..],
-        [ClaimAnswer::Refused(ClaimRefusal::WrongQueue), ClaimAnswer::Nothing]
-    ));
+    let Reply::Claims(answers) = reply else { panic!("{reply:?}") };
+    assert!(matches!(answers[..], [ClaimAnswer::Refused(ClaimRefusal::WrongQueue), ClaimAnswer::Nothing]));
 }
 
 #[test]
@@ -97,10 +79,20 @@ fn a_claim_without_hint_takes_the_best_and_takes_its_hint_back() {
     world.start(vec![task("a", &[]), best, task("c", &[])]);
     let key = world.ti("best").key();
     assert_eq!(world.claim_next().unwrap().key, key);
-    assert!(world
-        .dispatched
-        .iter()
-        .any(|dispatch| matches!(dispatch, Dispatch::Forget { key: gone, .. } if *gone == key)));
+    assert!(
+        world.dispatched.iter().any(|dispatch| matches!(dispatch, Dispatch::Forget { key: gone, .. } if *gone == key))
+    );
+}
+
+#[test]
+fn a_late_repeat_of_a_claim_without_hint_is_not_granted_another_attempt() {
+    let mut world = World::new();
+    world.start(vec![task("a", &[]), task("b", &[])]);
+    let held = world.claim_next().unwrap();
+    world.report(held, AttemptOutcome::Success);
+    let answer = world.claim_as("w", None, held.token);
+    assert!(matches!(answer, ClaimAnswer::Refused(ClaimRefusal::Stale)));
+    assert!(world.claim_next().is_some());
 }
 
 #[test]
@@ -108,10 +100,7 @@ fn stale_writes_change_nothing() {
     let mut world = one();
     let held = world.claim("a");
     let wrong_token = Held { token: world.token(), ..held };
-    let wrong_attempt = Held {
-        key: AttemptKey { attempt: 2, ..held.key },
-        ..held
-    };
+    let wrong_attempt = Held { key: AttemptKey { attempt: 2, ..held.key }, ..held };
     for stale in [wrong_token, wrong_attempt] {
         let before = world.ti("a");
         let reply = world.report(stale, AttemptOutcome::Success);
@@ -124,10 +113,8 @@ fn stale_writes_change_nothing() {
         assert_eq!(refusal(reply), ErrorCode::StaleAttempt);
         let reply = world.step(Event::CheckAttempt { key: stale.key, token: stale.token });
         assert_eq!(refusal(reply), ErrorCode::StaleAttempt);
-        let reply = world.step(Event::Heartbeat {
-            worker: WorkerName::from("w"),
-            holds: vec![(stale.key, stale.token)],
-        });
+        let reply =
+            world.step(Event::Heartbeat { worker: WorkerName::from("w"), holds: vec![(stale.key, stale.token)] });
         assert!(matches!(reply, Reply::Heartbeat { cancel } if cancel == [stale.token]));
         assert_eq!(world.ti("a"), before);
     }
@@ -157,7 +144,8 @@ fn a_repeated_report_is_done_and_changes_nothing() {
 
 #[test]
 fn every_state_refuses_the_events_of_others() {
-    let states: [(&str, fn(&mut World)); 5] = [
+    type Bring = fn(&mut World);
+    let states: [(&str, Bring); 5] = [
         ("queued", |_| {}),
         ("up_for_retry", |world| world.fail("a")),
         ("success", |world| world.succeed("a")),
@@ -213,10 +201,7 @@ fn a_lease_is_renewed_by_heartbeats_and_runs_out_without() {
     let held = world.claim("a");
     for _ in 0..5 {
         world.pass(10);
-        let reply = world.step(Event::Heartbeat {
-            worker: WorkerName::from("w"),
-            holds: vec![(held.key, held.token)],
-        });
+        let reply = world.step(Event::Heartbeat { worker: WorkerName::from("w"), holds: vec![(held.key, held.token)] });
         assert!(matches!(reply, Reply::Heartbeat { cancel } if cancel.is_empty()));
     }
     assert_eq!(world.state("a"), TaskState::Running);
@@ -231,10 +216,7 @@ fn a_lease_is_renewed_by_heartbeats_and_runs_out_without() {
     assert_eq!(world.rows.tries.len(), 1);
     // The zombie wakes: nothing it says counts, and it is told to stop.
     assert_eq!(refusal(world.report(held, AttemptOutcome::Success)), ErrorCode::StaleAttempt);
-    let reply = world.step(Event::Heartbeat {
-        worker: WorkerName::from("w"),
-        holds: vec![(held.key, held.token)],
-    });
+    let reply = world.step(Event::Heartbeat { worker: WorkerName::from("w"), holds: vec![(held.key, held.token)] });
     assert!(matches!(reply, Reply::Heartbeat { cancel } if cancel == [held.token]));
     world.pass(61);
     let ti = world.ti("a");

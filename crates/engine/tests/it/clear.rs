@@ -95,18 +95,21 @@ fn clearing_what_runs_cancels_it_and_runs_it_again_once_it_stopped() {
     for way in ["report", "heartbeat", "lease"] {
         let mut world = chain();
         let held = world.claim("a");
-        let beat = |world: &mut World, holds: Vec<(AttemptKey, LeaseToken)>| {
-            match world.step(Event::Heartbeat { worker: "w".into(), holds }) {
-                Reply::Heartbeat { cancel } => cancel,
-                other => panic!("{other:?}"),
-            }
+        let beat = |world: &mut World, holds: Vec<(AttemptKey, LeaseToken)>| match world
+            .step(Event::Heartbeat { worker: "w".into(), holds })
+        {
+            Reply::Heartbeat { cancel } => cancel,
+            other => panic!("{other:?}"),
         };
         assert!(beat(&mut world, vec![(held.key, held.token)]).is_empty());
         cleared(&mut world, clear(&["a"]));
         assert_eq!(world.state("a"), TaskState::Restarting);
-        assert!(world.dispatched.iter().any(
-            |dispatch| matches!(dispatch, Dispatch::Cancel { token, .. } if *token == held.token)
-        ));
+        assert!(
+            world
+                .dispatched
+                .iter()
+                .any(|dispatch| matches!(dispatch, Dispatch::Cancel { token, .. } if *token == held.token))
+        );
         let reply = world.step(Event::CheckAttempt { key: held.key, token: held.token });
         assert_eq!(refusal(reply), ErrorCode::StaleAttempt);
         match way {
@@ -152,9 +155,9 @@ fn clearing_what_is_queued_takes_its_hint_back() {
     let mut world = chain();
     let key = world.ti("a").key();
     cleared(&mut world, clear(&["a"]));
-    assert!(world.dispatched.iter().any(
-        |dispatch| matches!(dispatch, Dispatch::Forget { key: gone, .. } if *gone == key)
-    ));
+    assert!(
+        world.dispatched.iter().any(|dispatch| matches!(dispatch, Dispatch::Forget { key: gone, .. } if *gone == key))
+    );
     assert_eq!(world.ti("a").attempt, 2);
     assert_eq!(world.drain(), 3);
 }
@@ -184,9 +187,7 @@ fn marking_success_gives_what_failed_below_another_chance() {
     world.fail("a");
     world.pass(61);
     world.fail("a");
-    let Reply::Instances(changed) = mark(&mut world, "a", TaskState::Success) else {
-        panic!("refused")
-    };
+    let Reply::Instances(changed) = mark(&mut world, "a", TaskState::Success) else { panic!("refused") };
     assert_eq!(changed.len(), 3);
     assert_eq!(world.states(&["a", "b"]), [TaskState::Success, TaskState::Queued]);
     world.drain();
@@ -214,19 +215,17 @@ fn marking_a_run_ends_it_and_what_is_in_it() {
     ] {
         let mut world = chain();
         let held = world.claim("a");
-        let event = |state| Event::MarkRun {
-            dag_id: "d".into(),
-            run_id: "r".into(),
-            state,
-            by: "ann".to_owned(),
-        };
+        let event = |state| Event::MarkRun { dag_id: "d".into(), run_id: "r".into(), state, by: "ann".to_owned() };
         assert_eq!(refusal(world.step(event(RunState::Queued))), ErrorCode::Invalid);
         let reply = world.step(event(state));
         assert!(matches!(reply, Reply::Run(run) if run.state == state));
         assert_eq!(world.states(&["a", "b", "c"]), expected);
-        assert!(world.dispatched.iter().any(
-            |dispatch| matches!(dispatch, Dispatch::Cancel { token, .. } if *token == held.token)
-        ));
+        assert!(
+            world
+                .dispatched
+                .iter()
+                .any(|dispatch| matches!(dispatch, Dispatch::Cancel { token, .. } if *token == held.token))
+        );
         assert_eq!(world.drain(), 0);
     }
 }

@@ -29,11 +29,7 @@ fn pooled(id: &str, pool: &str, slots: u32, weight: i64) -> TaskSpec {
 fn a_pool_admits_by_priority_and_lets_smaller_ones_pass() {
     let mut world = World::new();
     world.pool("p", 3);
-    world.start(vec![
-        pooled("big", "p", 2, 5),
-        pooled("bigger", "p", 2, 9),
-        pooled("small", "p", 1, 1),
-    ]);
+    world.start(vec![pooled("big", "p", 2, 5), pooled("bigger", "p", 2, 9), pooled("small", "p", 1, 1)]);
     assert_eq!(queued(&world), ["r/bigger", "r/small"]);
     let why = world.why("big");
     assert!(
@@ -51,10 +47,7 @@ fn missing_small_endless_and_changed_pools() {
     let mut world = World::new();
     world.pool("small", 1);
     world.pool("endless", -1);
-    let mut tasks = vec![
-        pooled("nowhere", "none", 1, 1),
-        pooled("wide", "small", 2, 1),
-    ];
+    let mut tasks = vec![pooled("nowhere", "none", 1, 1), pooled("wide", "small", 2, 1)];
     tasks.extend((0..40).map(|n| pooled(&format!("e{n}"), "endless", 7, 1)));
     let mut dag = spec("d", tasks);
     dag.max_active_tasks = 100;
@@ -83,12 +76,7 @@ fn pools_are_checked_and_the_default_one_stays() {
     assert_eq!(refusal(delete(&mut world, "default_pool")), ErrorCode::Conflict);
     assert_eq!(refusal(delete(&mut world, "none")), ErrorCode::NotFound);
     for (name, slots) in [("bad name", 1), ("p", -2)] {
-        let pool = Pool {
-            name: name.into(),
-            slots,
-            description: String::new(),
-            include_deferred: false,
-        };
+        let pool = Pool { name: name.into(), slots, description: String::new(), include_deferred: false };
         assert_eq!(refusal(world.step(Event::SetPool(pool))), ErrorCode::Invalid);
     }
     world.pool("p", 1);
@@ -99,12 +87,7 @@ fn pools_are_checked_and_the_default_one_stays() {
 #[test]
 fn weight_rules_count_each_task_once_and_saturate() {
     let diamond = |rule| {
-        let mut tasks = vec![
-            task("a", &[]),
-            task("b", &["a"]),
-            task("c", &["a"]),
-            task("d", &["b", "c"]),
-        ];
+        let mut tasks = vec![task("a", &[]), task("b", &["a"]), task("c", &["a"]), task("d", &["b", "c"])];
         for (task, weight) in tasks.iter_mut().zip([1, 2, 4, 8]) {
             task.weight_rule = rule;
             task.priority_weight = weight;
@@ -134,10 +117,8 @@ fn weights_of_large_graphs_agree_with_a_plain_walk() {
     let count = 150usize;
     let tasks: Vec<TaskSpec> = (0..count)
         .map(|n| {
-            let upstream: Vec<String> = (0..n)
-                .filter(|above| (above * 7 + n * 13) % 11 == 0)
-                .map(|above| format!("t{above}"))
-                .collect();
+            let upstream: Vec<String> =
+                (0..n).filter(|above| (above * 7 + n * 13) % 11 == 0).map(|above| format!("t{above}")).collect();
             let upstream: Vec<&str> = upstream.iter().map(String::as_str).collect();
             let mut task = task(&format!("t{n}"), &upstream);
             task.priority_weight = i64::try_from(n).unwrap();
@@ -152,9 +133,7 @@ fn weights_of_large_graphs_agree_with_a_plain_walk() {
         while let Some(at) = stack.pop() {
             if !std::mem::replace(&mut seen[at], true) {
                 let name = format!("t{at}");
-                stack.extend((0..count).filter(|&below| {
-                    tasks[below].upstream.iter().any(|up| up.as_str() == name)
-                }));
+                stack.extend((0..count).filter(|&below| tasks[below].upstream.iter().any(|up| up.as_str() == name)));
             }
         }
         let sum: i64 = (0..count).filter(|&n| seen[n]).map(|n| tasks[n].priority_weight).sum();
@@ -167,11 +146,7 @@ fn parallelism_goes_to_the_best_over_all_pools() {
     let mut world = World::with(EngineOptions { parallelism: 2, ..EngineOptions::default() });
     world.pool("p", 10);
     world.pool("q", 10);
-    world.start(vec![
-        pooled("a", "p", 1, 1),
-        pooled("b", "q", 1, 3),
-        pooled("c", "p", 1, 2),
-    ]);
+    world.start(vec![pooled("a", "p", 1, 1), pooled("b", "q", 1, 3), pooled("c", "p", 1, 2)]);
     assert_eq!(queued(&world), ["r/b", "r/c"]);
     assert!(matches!(world.why("a")[..], [BlockReason::Parallelism { active: 2, limit: 2 }]));
     world.succeed("c");
@@ -206,14 +181,9 @@ fn max_active_tis_per_dag_counts_over_runs_and_parks_fairly() {
     for run in ["r", "r2", "r3", "r4"] {
         world.trigger("d", run);
     }
-    let of_a = |world: &World| -> Vec<String> {
-        queued(world).into_iter().filter(|id| id.ends_with("/a")).collect()
-    };
+    let of_a = |world: &World| -> Vec<String> { queued(world).into_iter().filter(|id| id.ends_with("/a")).collect() };
     assert_eq!(of_a(&world), ["r/a", "r2/a"]);
-    let why = world
-        .engine
-        .explain(&"d".into(), &"r3".into(), &"a".into(), UNMAPPED, world.now)
-        .unwrap();
+    let why = world.engine.explain(&"d".into(), &"r3".into(), &"a".into(), UNMAPPED, world.now).unwrap();
     assert!(why.contains(&BlockReason::MaxActiveTisPerDag { active: 2, limit: 2 }), "{why:?}");
     let held = world.claim_in("d", "r", "a");
     assert_eq!(of_a(&world), ["r2/a"]);

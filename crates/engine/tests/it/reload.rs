@@ -10,17 +10,10 @@ use crate::support::{World, spec, task};
 /// What the store would load, of all rows that the world has written.
 fn snapshot(world: &World) -> Snapshot {
     let rows = &world.rows;
-    let versions: BTreeMap<_, _> = rows
-        .versions
-        .iter()
-        .map(|version| (version.hash.to_string(), version.clone()))
-        .collect();
+    let versions: BTreeMap<_, _> =
+        rows.versions.iter().map(|version| (version.hash.to_string(), version.clone())).collect();
     Snapshot {
-        dags: rows
-            .dags
-            .values()
-            .map(|row| (row.clone(), versions[row.version.as_str()].clone()))
-            .collect(),
+        dags: rows.dags.values().map(|row| (row.clone(), versions[row.version.as_str()].clone())).collect(),
         versions: versions.values().cloned().collect(),
         runs: rows.runs.values().map(|run| run.row.clone()).collect(),
         task_instances: rows.task_instances.values().map(|ti| ti.row.clone()).collect(),

@@ -71,11 +71,7 @@ fn retries_are_used_up() {
 fn a_failure_may_forbid_or_delay_the_retry() {
     for (outcome, state, wait) in [
         (AttemptOutcome::Failed { retry: false, delay: None }, TaskState::Failed, 0),
-        (
-            AttemptOutcome::Failed { retry: true, delay: Some(Duration::from_secs(5)) },
-            TaskState::UpForRetry,
-            5,
-        ),
+        (AttemptOutcome::Failed { retry: true, delay: Some(Duration::from_secs(5)) }, TaskState::UpForRetry, 5),
     ] {
         let mut world = World::new();
         let mut a = task("a", &[]);
@@ -99,8 +95,7 @@ fn the_grant_says_whether_a_failure_would_be_retried() {
     world.start(vec![a]);
     for expected in [true, false] {
         let (key, token) = (world.ti("a").key(), world.token());
-        let tradewind_engine::ClaimAnswer::Granted(grant) = world.claim_as("w", Some(key), token)
-        else {
+        let tradewind_engine::ClaimAnswer::Granted(grant) = world.claim_as("w", Some(key), token) else {
             panic!("not granted")
         };
         assert_eq!(grant.should_retry, expected);

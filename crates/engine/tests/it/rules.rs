@@ -24,17 +24,10 @@ fn by_table(rule: TriggerRule, states: &[Option<TaskState>], setups: &[bool]) ->
     let finished: Vec<TaskState> = states.iter().flatten().copied().collect();
     let any = |wanted: &[TaskState]| finished.iter().any(|state| wanted.contains(state));
     let all_done = finished.len() == states.len();
-    let all_in = |wanted: &[TaskState]| {
-        states
-            .iter()
-            .all(|state| state.is_some_and(|state| wanted.contains(&state)))
-    };
+    let all_in = |wanted: &[TaskState]| states.iter().all(|state| state.is_some_and(|state| wanted.contains(&state)));
     let bad = [Failed, UpstreamFailed];
-    let setup_states: Vec<Option<TaskState>> = states
-        .iter()
-        .zip(setups)
-        .filter_map(|(state, setup)| setup.then_some(*state))
-        .collect();
+    let setup_states: Vec<Option<TaskState>> =
+        states.iter().zip(setups).filter_map(|(state, setup)| setup.then_some(*state)).collect();
     // Phase 1.
     let become_ = match rule {
         TriggerRule::AllSuccess if any(&bad) => Some(UpstreamFailed),
@@ -48,9 +41,7 @@ fn by_table(rule: TriggerRule, states: &[Option<TaskState>], setups: &[bool]) ->
         TriggerRule::NoneFailed if any(&bad) => Some(UpstreamFailed),
         TriggerRule::NoneFailedMinOneSuccess if any(&bad) => Some(UpstreamFailed),
         TriggerRule::NoneFailedMinOneSuccess if all_in(&[Skipped]) => Some(Skipped),
-        TriggerRule::NoneFailedMinOneSuccess if all_done && !any(&[Success]) => {
-            Some(UpstreamFailed)
-        }
+        TriggerRule::NoneFailedMinOneSuccess if all_done && !any(&[Success]) => Some(UpstreamFailed),
         TriggerRule::NoneSkipped if any(&[Skipped]) => Some(Skipped),
         TriggerRule::AllDoneMinOneSuccess if any(&[Skipped]) => Some(Skipped),
         TriggerRule::AllDoneMinOneSuccess if all_done && !any(&[Success]) => Some(UpstreamFailed),
@@ -78,13 +69,9 @@ fn by_table(rule: TriggerRule, states: &[Option<TaskState>], setups: &[bool]) ->
         TriggerRule::OneFailed => any(&bad),
         TriggerRule::OneDone => any(&[Success, Failed]),
         TriggerRule::NoneFailed => all_in(&[Success, Skipped, Removed]),
-        TriggerRule::NoneFailedMinOneSuccess => {
-            all_in(&[Success, Skipped, Removed]) && any(&[Success])
-        }
+        TriggerRule::NoneFailedMinOneSuccess => all_in(&[Success, Skipped, Removed]) && any(&[Success]),
         TriggerRule::NoneSkipped => all_done,
-        TriggerRule::AllDoneMinOneSuccess => {
-            all_in(&[Success, Failed, UpstreamFailed, Removed]) && any(&[Success])
-        }
+        TriggerRule::AllDoneMinOneSuccess => all_in(&[Success, Failed, UpstreamFailed, Removed]) && any(&[Success]),
         TriggerRule::Always => true,
     };
     if ready { Verdict::Ready } else { Verdict::Wait }
@@ -109,10 +96,7 @@ fn every_rule_fits_the_table_for_up_to_four_upstream_tasks() {
                     if mask != 0 && rule != TriggerRule::AllDoneSetupSuccess {
                         continue;
                     }
-                    let of = |wanted| {
-                        u32::try_from(states.iter().filter(|s| **s == Some(wanted)).count())
-                            .unwrap()
-                    };
+                    let of = |wanted| u32::try_from(states.iter().filter(|s| **s == Some(wanted)).count()).unwrap();
                     let counts = UpstreamCounts {
                         total: count,
                         success: of(TaskState::Success),
@@ -122,9 +106,10 @@ fn every_rule_fits_the_table_for_up_to_four_upstream_tasks() {
                         removed: of(TaskState::Removed),
                     };
                     let setup = |wanted: Option<TaskState>| {
-                        let matching = states.iter().zip(&setups).filter(|(state, setup)| {
-                            **setup && (wanted.is_none() || **state == wanted)
-                        });
+                        let matching = states
+                            .iter()
+                            .zip(&setups)
+                            .filter(|(state, setup)| **setup && (wanted.is_none() || **state == wanted));
                         u32::try_from(matching.count()).unwrap()
                     };
                     let verdict = rules::evaluate(rule, &counts, -1, || SetupCounts {
@@ -143,15 +128,8 @@ fn every_rule_fits_the_table_for_up_to_four_upstream_tasks() {
 
 #[test]
 fn a_mapped_instance_beyond_its_upstream_is_removed() {
-    let counts = UpstreamCounts {
-        total: 3,
-        success: 2,
-        removed: 1,
-        ..UpstreamCounts::default()
-    };
-    let verdict = |map_index| {
-        rules::evaluate(TriggerRule::AllSuccess, &counts, map_index, SetupCounts::default)
-    };
+    let counts = UpstreamCounts { total: 3, success: 2, removed: 1, ..UpstreamCounts::default() };
+    let verdict = |map_index| rules::evaluate(TriggerRule::AllSuccess, &counts, map_index, SetupCounts::default);
     assert_eq!(verdict(2), Verdict::Become(TaskState::Removed));
     assert_eq!(verdict(1), Verdict::Ready);
     assert_eq!(verdict(-1), Verdict::Ready);
@@ -164,11 +142,7 @@ fn a_failed_upstream_fails_what_follows_and_the_run() {
     world.fail("a");
     assert_eq!(
         world.states(&["a", "b", "c"]),
-        [
-            TaskState::Failed,
-            TaskState::UpstreamFailed,
-            TaskState::UpstreamFailed
-        ]
+        [TaskState::Failed, TaskState::UpstreamFailed, TaskState::UpstreamFailed]
     );
     assert_eq!(world.run_state("d", "r"), tradewind_types::RunState::Failed);
 }
@@ -216,12 +190,7 @@ fn a_branch_skips_what_it_did_not_choose() {
     branch(&mut world, &["left"]);
     assert_eq!(
         world.states(&["left", "left2", "right", "join"]),
-        [
-            TaskState::Skipped,
-            TaskState::Skipped,
-            TaskState::Queued,
-            TaskState::NoStatus
-        ]
+        [TaskState::Skipped, TaskState::Skipped, TaskState::Queued, TaskState::NoStatus]
     );
     world.succeed("right");
     world.succeed("join");
@@ -235,10 +204,7 @@ fn empty_tasks_finish_without_a_worker() {
     tasks[0].operator = Operator::Empty;
     tasks[2].operator = Operator::Empty;
     world.start(tasks);
-    assert_eq!(
-        world.states(&["a", "b", "c"]),
-        [TaskState::Success, TaskState::Queued, TaskState::NoStatus]
-    );
+    assert_eq!(world.states(&["a", "b", "c"]), [TaskState::Success, TaskState::Queued, TaskState::NoStatus]);
     world.succeed("b");
     assert_eq!(world.state("c"), TaskState::Success);
     assert_eq!(world.run_state("d", "r"), tradewind_types::RunState::Success);
@@ -250,12 +216,7 @@ fn setup_dag() -> Vec<tradewind_types::TaskSpec> {
     let mut teardown = task("teardown", &["setup", "work"]);
     teardown.is_teardown = true;
     teardown.trigger_rule = TriggerRule::AllDoneSetupSuccess;
-    vec![
-        setup,
-        task("prepare", &["setup"]),
-        task("work", &["prepare"]),
-        teardown,
-    ]
+    vec![setup, task("prepare", &["setup"]), task("work", &["prepare"]), teardown]
 }
 
 #[test]
@@ -264,20 +225,14 @@ fn a_teardown_runs_after_failed_work_and_does_not_save_the_run() {
     world.start(setup_dag());
     world.succeed("setup");
     world.fail("prepare");
-    assert_eq!(
-        world.states(&["work", "teardown"]),
-        [TaskState::UpstreamFailed, TaskState::Queued]
-    );
+    assert_eq!(world.states(&["work", "teardown"]), [TaskState::UpstreamFailed, TaskState::Queued]);
     world.succeed("teardown");
     assert_eq!(world.run_state("d", "r"), tradewind_types::RunState::Failed);
 }
 
 #[test]
 fn a_failed_teardown_does_not_fail_the_run_unless_asked() {
-    for (asked, state) in [
-        (false, tradewind_types::RunState::Success),
-        (true, tradewind_types::RunState::Failed),
-    ] {
+    for (asked, state) in [(false, tradewind_types::RunState::Success), (true, tradewind_types::RunState::Failed)] {
         let mut world = World::new();
         let mut tasks = setup_dag();
         tasks[3].on_failure_fail_dagrun = asked;
@@ -297,10 +252,7 @@ fn a_failed_setup_fails_indirect_work_whatever_its_rule_and_the_teardown() {
     tasks[2].trigger_rule = TriggerRule::AllDone;
     world.start(tasks);
     world.fail("setup");
-    assert_eq!(
-        world.states(&["prepare", "work", "teardown"]),
-        [TaskState::UpstreamFailed; 3]
-    );
+    assert_eq!(world.states(&["prepare", "work", "teardown"]), [TaskState::UpstreamFailed; 3]);
 }
 
 #[test]
@@ -337,12 +289,7 @@ fn fail_fast_stops_the_rest_and_spares_teardowns() {
     world.fail("prepare");
     assert_eq!(
         world.states(&["runs", "waits", "work", "teardown"]),
-        [
-            TaskState::Failed,
-            TaskState::Skipped,
-            TaskState::Skipped,
-            TaskState::Queued
-        ]
+        [TaskState::Failed, TaskState::Skipped, TaskState::Skipped, TaskState::Queued]
     );
 }
 

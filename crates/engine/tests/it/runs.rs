@@ -199,10 +199,7 @@ fn dagrun_timeout_fails_the_run_and_skips_the_rest() {
     assert_eq!(world.engine.next_wakeup(), Some(world.now));
     world.step(Event::Tick);
     assert_eq!(world.run_state("d", "r"), RunState::Failed);
-    assert_eq!(
-        world.states(&["a", "b", "c"]),
-        [TaskState::Skipped, TaskState::Skipped, TaskState::Success]
-    );
+    assert_eq!(world.states(&["a", "b", "c"]), [TaskState::Skipped, TaskState::Skipped, TaskState::Success]);
     assert_eq!(refusal(world.report(held, AttemptOutcome::Success)), ErrorCode::StaleAttempt);
 }
 
@@ -216,11 +213,7 @@ fn failures_in_a_row_pause_the_dag() {
         assert!(!world.engine.dag(&"d".into()).unwrap().row.is_paused);
         world.trigger("d", run);
         let held = world.claim_in("d", run, "a");
-        let outcome = if fails {
-            AttemptOutcome::Failed { retry: true, delay: None }
-        } else {
-            AttemptOutcome::Success
-        };
+        let outcome = if fails { AttemptOutcome::Failed { retry: true, delay: None } } else { AttemptOutcome::Success };
         world.report(held, outcome);
     }
     let row = world.engine.dag(&"d".into()).unwrap().row.clone();
@@ -279,10 +272,7 @@ fn depends_on_past_waits_for_the_same_task() {
     let mut world = World::new();
     world.publish(past(false));
     assert_eq!(world.ti_in("d", SECOND, "a").state, TaskState::NoStatus);
-    let why = world
-        .engine
-        .explain(&"d".into(), &SECOND.into(), &"a".into(), UNMAPPED, world.now)
-        .unwrap();
+    let why = world.engine.explain(&"d".into(), &SECOND.into(), &"a".into(), UNMAPPED, world.now).unwrap();
     assert!(matches!(&why[..], [BlockReason::PreviousRun { run_id, .. }] if run_id.as_str() == FIRST));
     let held = world.claim_in("d", FIRST, "a");
     world.report(held, AttemptOutcome::Success);
@@ -325,10 +315,8 @@ fn wait_for_downstream_waits_for_what_follows_too() {
 #[test]
 fn bad_dags_are_refused_at_the_door() {
     let mut world = World::new();
-    let reply = world.step(Event::DagPublished {
-        version: version(spec("d", vec![task("a", &["a"])])),
-        paused_by_default: false,
-    });
+    let reply = world
+        .step(Event::DagPublished { version: version(spec("d", vec![task("a", &["a"])])), paused_by_default: false });
     assert_eq!(refusal(reply), ErrorCode::Invalid);
     assert!(world.engine.dag(&"d".into()).is_none());
 }

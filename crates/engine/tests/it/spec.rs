@@ -26,15 +26,22 @@ fn everything_that_is_wrong_is_said() {
     tasks[1].pool_slots = 0;
     tasks[3].expand = Some(serde_json::json!({}));
     let mut dag = spec("d/1", tasks);
-    dag.timetable = Timetable::CronDataInterval {
-        cron: "0 25 * * *".to_owned(),
-        timezone: "UTC".to_owned(),
-    };
+    dag.timetable = Timetable::CronDataInterval { cron: "0 25 * * *".to_owned(), timezone: "UTC".to_owned() };
     dag.timezone = "Mars/Olympus".to_owned();
     dag.start_date = Some(at("2026-02-01T00:00:00Z"));
     dag.end_date = Some(at("2026-01-01T00:00:00Z"));
     let text = problems(&dag);
-    for words in ["'/'", "hour", "Mars/Olympus", "\"a\" is used twice", "ghost", "' '", "pool_slots 0", "mapped", "before the start_date"] {
+    for words in [
+        "'/'",
+        "hour",
+        "Mars/Olympus",
+        "\"a\" is used twice",
+        "ghost",
+        "' '",
+        "pool_slots 0",
+        "mapped",
+        "before the start_date",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }

@@ -109,7 +109,7 @@ pub async fn blobs_and_bundles_are_kept(store: &dyn Store) {
     let hashes: Vec<_> = [&large, &empty, &other].map(|b| b.0.clone()).to_vec();
     assert_eq!(store.missing_blobs(&hashes).await.unwrap(), hashes);
     store.put_blobs(&[large.clone(), empty.clone()]).await.unwrap();
-    assert_eq!(store.missing_blobs(&hashes).await.unwrap(), [other.0.clone()]);
+    assert_eq!(store.missing_blobs(&hashes).await.unwrap(), hashes[2..]);
     let bundle = Bundle::new(
         [&large, &other]
             .into_iter()

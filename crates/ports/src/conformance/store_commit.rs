@@ -199,7 +199,7 @@ pub async fn a_commit_can_be_repeated(store: &dyn Store) {
         commit(store, term, &rows).await;
     }
     let id = run.run_id.as_str();
-    assert_eq!(store.run_task_instances("d", id).await.unwrap(), [ti.clone()]);
+    assert_eq!(store.run_task_instances("d", id).await.unwrap(), std::slice::from_ref(&ti));
     assert_eq!(store.tries(ti.id).await.unwrap().len(), 1);
     assert_eq!(values(store, &run).await, [("k".to_owned(), json!(1))].into());
 }

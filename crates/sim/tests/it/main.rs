@@ -28,13 +28,10 @@ fn three_hundred_seeds_keep_every_invariant() {
 
 #[test]
 fn a_world_without_faults_loses_nothing() {
-    let options = Options {
-        faults: 0,
-        ..Options::default()
-    };
+    let options = Options { faults: 0, ..Options::default() };
     let total = run(1_000..1_040, options);
-    assert_eq!(total.takeovers, 40);
-    assert_eq!((total.stale_commits, total.lost_attempts), (0, 0));
+    assert_eq!(total.takeovers, 40, "{total:?}");
+    assert_eq!((total.stale_commits, total.lost_attempts), (0, 0), "{total:?}");
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn the_same_seed_does_the_same() {
 
 #[test]
 fn without_the_term_guard_two_leaders_break_the_rows() {
-    let options = Options {
-        term_guard: false,
-        ..Options::default()
-    };
+    let options = Options { term_guard: false, ..Options::default() };
     let broken = (0..40).filter(|&seed| run_seed(seed, options).is_err()).count();
     assert!(broken > 10, "{broken} of 40 seeds noticed");
 }

@@ -70,3 +70,23 @@ async fn a_folder_that_cannot_be_made_is_told() {
     assert!(matches!(error, StoreError::Config(_)), "{error:?}");
     assert!(error.to_string().contains("file/logs"), "{error}");
 }
+
+/// Two schedulers on one shared folder, or a worker that repeats itself: between its look at the length and its write, an
+/// append keeps all others out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_waits_for_the_one_under_way() {
+    let (logs, folder) = logs().await;
+    logs.append_log(RunNo(300), key(), &line(0)).await.unwrap();
+    let path = folder.path().join("300").join(key().ti.to_string()).join("2.log");
+    let mut under_way = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    rustix::fs::flock(&under_way, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut second = tokio::spawn({
+        let logs = logs.clone();
+        async move { logs.append_log(RunNo(300), key(), &line(5)).await }
+    });
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), &mut second).await.is_err());
+    std::io::Write::write_all(&mut under_way, b"line\n").unwrap();
+    drop(under_way);
+    second.await.unwrap().unwrap();
+    assert_eq!(logs.read_log(key(), 0, 100).await.unwrap(), b"line\nline\n");
+}

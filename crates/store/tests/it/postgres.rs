@@ -103,6 +103,32 @@ async fn a_stranger_that_locks_the_lease_is_not_ended() {
     assert_eq!(take(taker.as_ref()).await, Some(Term(old.0 + 1)));
 }
 
+/// While a take-over is under way a commit under the old term waits for its outcome, and then writes nothing.
+#[tokio::test]
+async fn a_commit_waits_for_a_taker() {
+    let (store, database) = store().await;
+    let term = lead(store.as_ref()).await;
+    store.commit(DEFAULT_SHARD, term, &running(1).0).await.unwrap();
+    let mut taker = database.connect().await;
+    taker.execute("BEGIN").await.unwrap();
+    taker.execute("SELECT 1 FROM lease WHERE shard = 0 FOR UPDATE").await.unwrap();
+    taker.execute("UPDATE lease SET term = term + 1, owner = 'taker'").await.unwrap();
+    let mut watcher = database.connect().await;
+    let change = running(1).1;
+    let taking = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let before = Instant::now();
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.unwrap() == 0 {
+            assert!(before.elapsed() < Duration::from_secs(10), "the commit did not wait");
+        }
+        taker.execute("COMMIT").await.unwrap();
+    };
+    let (committed, ()) = tokio::join!(store.commit(DEFAULT_SHARD, term, &change), taking);
+    assert!(matches!(committed, Err(StoreError::StaleTerm)), "{committed:?}");
+    assert_eq!(store.run("d", "run-1").await.unwrap().unwrap().state, RunState::Queued);
+}
+
 /// The lease names the session that the leader commits on, also after that connection was replaced.
 #[tokio::test]
 async fn the_lease_names_the_session_of_the_leader() {

@@ -5,13 +5,14 @@ mod import_errors;
 mod list;
 mod pause;
 mod runs;
+mod test;
 mod trigger;
 
 use clap::Subcommand;
 
 pub(crate) use runs::fetch as list_runs;
 
-use crate::{context::Context, errors::Outcome, output::OutputArgs};
+use crate::{client::Client, context::Context, entry::client_command, errors::Outcome, output::OutputArgs};
 
 /// The commands of `tradewind dags`.
 #[derive(Debug, Subcommand)]
@@ -47,6 +48,14 @@ pub enum DagsCommand {
     /// Print when a DAG runs next.
     #[command(after_help = "Example:\n  tradewind dags next-execution hello -n 3")]
     NextExecution(runs::NextArgs),
+    /// Run a DAG once in this process, with its logs here; nothing else is needed or touched.
+    #[command(
+        after_help = "Variables and connections come from AIRFLOW_VAR_* and AIRFLOW_CONN_*; pools have no limit, retries no delay.
+
+Example:
+  tradewind dags test hello 2026-01-31 -c '{\"who\": \"world\"}'"
+    )]
+    Test(test::TestArgs),
     /// Mark a run as success or failed.
     MarkRun(runs::MarkRunArgs),
 }
@@ -55,18 +64,30 @@ pub enum DagsCommand {
 ///
 /// # Errors
 /// No scheduler answers, something does not exist, a value is wrong.
-pub async fn run(context: &Context, command: DagsCommand) -> Outcome {
-    let client = context.client()?;
+pub fn run(context: &Context, command: DagsCommand) -> Outcome {
     match command {
-        DagsCommand::List(args) => list::run(&client, args).await,
-        DagsCommand::Details { dag_id, output } => details::run(&client, &dag_id, output).await,
-        DagsCommand::Trigger(args) => trigger::run(&client, args).await,
-        DagsCommand::Pause(args) => pause::run(&client, args, true).await,
-        DagsCommand::Unpause(args) => pause::run(&client, args, false).await,
-        DagsCommand::ListRuns(args) => runs::list(&client, args).await,
-        DagsCommand::ListImportErrors(args) => import_errors::run(&client, args).await,
-        DagsCommand::State(args) => runs::state(&client, args).await,
-        DagsCommand::NextExecution(args) => runs::next(&client, args).await,
-        DagsCommand::MarkRun(args) => runs::mark(&client, args).await,
+        DagsCommand::List(args) => with_client(context, async |client| list::run(client, args).await),
+        DagsCommand::Details { dag_id, output } => {
+            with_client(context, async |client| details::run(client, &dag_id, output).await)
+        }
+        DagsCommand::Trigger(args) => with_client(context, async |client| trigger::run(client, args).await),
+        DagsCommand::Pause(args) => with_client(context, async |client| pause::run(client, args, true).await),
+        DagsCommand::Unpause(args) => with_client(context, async |client| pause::run(client, args, false).await),
+        DagsCommand::ListRuns(args) => with_client(context, async |client| runs::list(client, args).await),
+        DagsCommand::ListImportErrors(args) => {
+            with_client(context, async |client| import_errors::run(client, args).await)
+        }
+        DagsCommand::State(args) => with_client(context, async |client| runs::state(client, args).await),
+        DagsCommand::NextExecution(args) => with_client(context, async |client| runs::next(client, args).await),
+        DagsCommand::MarkRun(args) => with_client(context, async |client| runs::mark(client, args).await),
+        // Has threads and a system of its own.
+        DagsCommand::Test(args) => test::run(context, args),
     }
+}
+
+fn with_client(context: &Context, command: impl AsyncFnOnce(&Client) -> Outcome) -> Outcome {
+    client_command(async {
+        let client = context.client()?;
+        command(&client).await
+    })
 }

@@ -59,8 +59,8 @@ pub async fn run(client: &Client, args: PauseArgs, paused: bool) -> Outcome {
 }
 
 async fn matching(client: &Client, pattern: &str, paused: bool) -> Result<Vec<String>, CliError> {
-    let regex =
-        Regex::new(pattern).map_err(|error| CliError::usage(format!("\"{pattern}\" is not a regular expression: {error}")))?;
+    let regex = Regex::new(pattern)
+        .map_err(|error| CliError::usage(format!("\"{pattern}\" is not a regular expression: {error}")))?;
     let request = v1::ListDagsRequest { paused: Some(!paused), ..Default::default() };
     let (dags, _) = list::fetch(client, &request, 0).await?;
     Ok(dags.into_iter().map(|dag| dag.dag_id).filter(|id| regex.is_match(id)).collect())

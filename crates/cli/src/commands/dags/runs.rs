@@ -186,9 +186,7 @@ pub async fn state(client: &Client, args: StateArgs) -> Outcome {
 pub(crate) async fn get(client: &Client, dag_id: &str, run: &str) -> Result<v1::DagRun, CliError> {
     let request = v1::GetRunRequest { dag_id: dag_id.to_owned(), run_id: run.to_owned() };
     match client.read(async |mut admin| admin.get_run(request.clone()).await).await {
-        Ok(answer) => {
-            answer.run.ok_or_else(|| CliError::new(Exit::Internal, "the scheduler answered without the run"))
-        }
+        Ok(answer) => answer.run.ok_or_else(|| CliError::new(Exit::Internal, "the scheduler answered without the run")),
         Err(error) => Err(suggest::near_names(client, error, dag_id, None, None).await),
     }
 }
@@ -292,7 +290,11 @@ pub async fn mark(client: &Client, args: MarkRunArgs) -> Outcome {
         output::print_record(args.output.output, &RunRecord::new(run, Timestamp::now())?)?;
     } else {
         let shown = output::paint(Tone::Bold, &run.run_id);
-        output::line(format!("Marked {} {shown} as {}.", run.dag_id, output::paint(output::state_tone(&run.state), &run.state)))?;
+        output::line(format!(
+            "Marked {} {shown} as {}.",
+            run.dag_id,
+            output::paint(output::state_tone(&run.state), &run.state)
+        ))?;
     }
     Ok(Exit::Success)
 }

@@ -87,15 +87,12 @@ async fn warn_if_paused(client: &Client, run: &v1::DagRun) {
     if let Ok(dag) = client.read(async |mut admin| admin.get_dag(request.clone()).await).await
         && dag.is_paused
     {
-        output::warn(&format!(
-            "{} is paused: the run waits until `tradewind dags unpause {}`",
-            run.dag_id, run.dag_id
-        ));
+        output::warn(&format!("{} is paused: the run waits until `tradewind dags unpause {}`", run.dag_id, run.dag_id));
     }
 }
 
 /// Checks that a conf is a JSON object.
-fn check_conf(text: &str) -> Result<String, CliError> {
+pub(super) fn check_conf(text: &str) -> Result<String, CliError> {
     let hint = "for example -c '{\"key\": \"value\"}'";
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(_)) => Ok(text.to_owned()),
@@ -120,7 +117,9 @@ mod tests {
     #[test]
     fn a_conf_is_a_json_object() {
         assert!(check_conf("{\"a\": 1}").is_ok());
-        for (bad, part) in [("{broken", "not JSON"), ("[1]", "not a list"), ("null", "not null"), ("\"x\"", "not a text")] {
+        for (bad, part) in
+            [("{broken", "not JSON"), ("[1]", "not a list"), ("null", "not null"), ("\"x\"", "not a text")]
+        {
             let error = check_conf(bad).unwrap_err();
             assert!(error.message.contains(part), "{error}");
             assert_eq!(error.exit, Exit::Usage);

@@ -106,7 +106,11 @@ pub async fn run(client: &Client, args: ClearArgs) -> Outcome {
     if !args.yes {
         for ti in &found {
             let name = states::name(&ti.task_id, ti.map_index);
-            output::note(&format!("  {} {name} ({})", ti.run_id, output::paint(output::state_tone(&ti.state), &ti.state)));
+            output::note(&format!(
+                "  {} {name} ({})",
+                ti.run_id,
+                output::paint(output::state_tone(&ti.state), &ti.state)
+            ));
         }
     }
     if !output::confirm(&format!("Clear {} task instances?", found.len()), args.yes)? {

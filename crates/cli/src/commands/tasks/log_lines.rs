@@ -65,7 +65,13 @@ pub(super) fn render(line: &str) -> String {
     );
     let known = LogLine { at, level, logger, message, fields };
     let traceback = known.traceback();
-    for (field, value) in known.fields.iter().filter(|(field, _)| field.as_str() != "error_detail" || traceback.is_none()) {
+    // Where in Airflow's own source a line was logged helps nobody who reads a log; `-o json` has it.
+    let is_shown = |field: &str| match field {
+        "filename" | "lineno" => false,
+        "error_detail" => traceback.is_none(),
+        _ => true,
+    };
+    for (field, value) in known.fields.iter().filter(|(field, _)| is_shown(field)) {
         let value = match value {
             Value::String(value) => value.clone(),
             other => other.to_string(),
@@ -89,7 +95,7 @@ mod tests {
 
     #[test]
     fn records_show_time_level_message_and_fields() {
-        let line = r#"{"at":"2026-01-01T00:00:00.5Z","level":"warning","logger":"x","message":"low","fields":{"free":3}}"#;
+        let line = r#"{"at":"2026-01-01T00:00:00.5Z","level":"warning","logger":"x","message":"low","fields":{"free":3,"filename":"x.py","lineno":7}}"#;
         assert_eq!(bare(line), "2026-01-01T00:00:00.500Z WARN  low free=3");
         assert_eq!(bare("no record"), "no record");
         assert!(render(line).contains("\u{1b}["));

@@ -3,7 +3,11 @@
 use clap::Args;
 use tradewind_proto::v1;
 
-use super::{TaskArgs, explained, instance, log_lines::{RecordSplitter, render}};
+use super::{
+    TaskArgs, explained, instance,
+    log_lines::{RecordSplitter, render},
+    states,
+};
 use crate::{
     client::Client,
     errors::{CliError, Exit, Outcome},
@@ -102,15 +106,47 @@ fn is_over(ti: &v1::TaskInstance) -> bool {
     matches!(ti.state.as_str(), "success" | "failed" | "skipped" | "upstream_failed" | "removed")
 }
 
-/// Prints one log and answers how many records it had. A broken stream is taken up where it broke.
-async fn print(client: &Client, mut request: v1::ReadLogRequest, raw: bool) -> Result<u64, CliError> {
-    let mut splitter = RecordSplitter::default();
-    let mut count = 0;
-    let mut show = |record: &str| -> Result<(), CliError> {
-        count += 1;
-        if raw { output::line(record)? } else { output::line(render(record))? }
+/// Prints the log of one attempt while it runs, each line with its task before it.
+///
+/// # Errors
+/// No scheduler answers.
+pub(crate) async fn print_attempt(client: &Client, ti: v1::TaskInstance) -> Result<(), CliError> {
+    let name = states::name(&ti.task_id, ti.map_index);
+    let task =
+        v1::TaskInstanceRef { dag_id: ti.dag_id, run_id: ti.run_id, task_id: ti.task_id, map_index: ti.map_index };
+    let which = v1::ReadLogRequest { attempt: ti.attempt, ..request(&task, true) };
+    read(client, which, |record| {
+        for line in render(record).lines() {
+            output::line(format!("{} {line}", paint(Tone::Info, format!("{name} |"))))?;
+        }
         Ok(())
-    };
+    })
+    .await
+}
+
+/// Prints one log and answers how many records it had.
+async fn print(client: &Client, request: v1::ReadLogRequest, raw: bool) -> Result<u64, CliError> {
+    let mut count = 0;
+    read(client, request, |record| {
+        count += 1;
+        if raw {
+            output::line(record)?
+        } else {
+            output::line(render(record))?
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(count)
+}
+
+/// Reads one log, record by record. A broken stream is taken up where it broke.
+async fn read(
+    client: &Client,
+    mut request: v1::ReadLogRequest,
+    mut show: impl FnMut(&str) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut splitter = RecordSplitter::default();
     loop {
         let opened = client.read(async |mut admin| admin.read_log(request.clone()).await).await;
         let mut stream = match (opened, &request.task) {
@@ -141,5 +177,5 @@ async fn print(client: &Client, mut request: v1::ReadLogRequest, raw: bool) -> R
     if let Some(rest) = splitter.finish() {
         show(&rest)?;
     }
-    Ok(count)
+    Ok(())
 }

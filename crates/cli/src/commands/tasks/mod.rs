@@ -9,6 +9,8 @@ mod render;
 mod states;
 mod why;
 
+pub(crate) use logs::print_attempt;
+
 use clap::{Args, Subcommand};
 use tradewind_proto::v1;
 

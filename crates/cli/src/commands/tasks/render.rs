@@ -33,12 +33,8 @@ pub struct RenderArgs {
 /// # Errors
 /// No scheduler answers, there is no such task instance, or nothing was rendered yet.
 pub async fn run(client: &Client, args: RenderArgs) -> Outcome {
-    let task = v1::TaskInstanceRef {
-        dag_id: args.dag_id,
-        run_id: args.run,
-        task_id: args.task_id,
-        map_index: args.map_index,
-    };
+    let task =
+        v1::TaskInstanceRef { dag_id: args.dag_id, run_id: args.run, task_id: args.task_id, map_index: args.map_index };
     let answer = match client.read(async |mut admin| admin.get_rendered(task.clone()).await).await {
         Ok(answer) => answer,
         Err(error) => return Err(explained(client, error, &task).await),

@@ -135,12 +135,8 @@ impl Record for TaskInstanceRecord {
 /// # Errors
 /// No scheduler answers, or there is no such task instance.
 pub async fn state(client: &Client, args: StateArgs) -> Outcome {
-    let task = v1::TaskInstanceRef {
-        dag_id: args.dag_id,
-        run_id: args.run,
-        task_id: args.task_id,
-        map_index: args.map_index,
-    };
+    let task =
+        v1::TaskInstanceRef { dag_id: args.dag_id, run_id: args.run, task_id: args.task_id, map_index: args.map_index };
     let (_, ti) = instance(client, &task).await?;
     if args.output.output.is_data() {
         output::print_record(args.output.output, &TaskInstanceRecord::new(ti, Timestamp::now()))?;

@@ -1,0 +1,7 @@
+//! The binary as people run it, without a server: what it says and how it ends.
+
+mod arguments;
+mod configuration;
+mod standalone;
+mod support;
+mod unreachable;
