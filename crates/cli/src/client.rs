@@ -22,6 +22,7 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Client {
     leader: LeaderClient,
     addresses: Vec<String>,
+    patience: Duration,
     /// The home folder in which no token was found.
     without_token: Option<PathBuf>,
     verbose: bool,
@@ -43,7 +44,7 @@ impl Client {
     /// An address is not usable.
     pub fn new(options: ClientOptions, without_token: Option<PathBuf>, verbose: bool) -> Result<Self, CliError> {
         let addresses = options.addresses.clone();
-        Ok(Self { leader: LeaderClient::new(options)?, addresses, without_token, verbose })
+        Ok(Self { leader: LeaderClient::new(options)?, addresses, patience: FAILOVER_PATIENCE, without_token, verbose })
     }
 
     /// A call that changes nothing: repeated while it may help.
@@ -63,7 +64,7 @@ impl Client {
     }
 
     async fn repeat<T>(&self, idempotent: bool, call: impl AsyncFn(Admin) -> Answer<T>) -> Result<T, CliError> {
-        let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
+        let deadline = tokio::time::Instant::now() + self.patience;
         let mut pause = Duration::from_millis(10);
         let mut unreachable_in_a_row = 0;
         loop {
@@ -141,9 +142,10 @@ impl Client {
                 shown.message = format!("no scheduler leads at the moment (asked {address}): {}", shown.message);
                 shown.with_hint("see `tradewind scheduler status`; a standby takes over within seconds")
             }
-            (ErrorCode::Unavailable, _) if !answered => {
-                shown.message = format!("the connection to {address} broke: {}", shown.message);
-                shown
+            (ErrorCode::Unavailable | ErrorCode::Internal, _) if !answered => {
+                shown.exit = Exit::Unavailable;
+                shown.message = format!("the call to {address} failed: {}", shown.message);
+                shown.with_hint("is it a Tradewind scheduler of this version? See its log")
             }
             _ => shown,
         }
@@ -167,5 +169,52 @@ impl Seen {
             root.split(" (os error").next().unwrap_or_default().to_lowercase()
         });
         Self { no_connection, answered: !status.details().is_empty() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+    use super::*;
+
+    /// A server that takes each call and breaks the connection without an answer; counts them.
+    async fn breaking() -> (Client, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = vec![format!("http://{}", listener.local_addr().unwrap())];
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut buffer = [0; 1024];
+                let _ = stream.read(&mut buffer).await;
+            }
+        });
+        let options = ClientOptions { addresses, ..ClientOptions::default() };
+        let client = Client { patience: Duration::from_millis(500), ..Client::new(options, None, false).unwrap() };
+        (client, calls)
+    }
+
+    #[tokio::test]
+    async fn a_write_that_may_have_been_carried_out_is_not_repeated() {
+        let (client, calls) = breaking().await;
+        let request = v1::TriggerRunRequest { dag_id: "d".to_owned(), ..Default::default() };
+        let error = client.write(async |mut admin| admin.trigger_run(request.clone()).await).await.unwrap_err();
+        assert_eq!(error.exit, Exit::Unavailable, "{error}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_read_is_repeated_until_patience_ends() {
+        let (client, calls) = breaking().await;
+        let error = client.read(async |mut admin| admin.list_pools(v1::Empty {}).await).await.unwrap_err();
+        assert_eq!(error.exit, Exit::Unavailable, "{error}");
+        assert!(calls.load(Ordering::SeqCst) > 1);
     }
 }

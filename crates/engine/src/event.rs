@@ -286,7 +286,8 @@ pub struct Snapshot {
     pub versions: Vec<Arc<DagVersion>>,
     /// Runs that are not over; and of each DAG the last scheduled run, every run with a later logical date than that
     /// (a manual run may have taken a date that the schedule has yet to reach) and, for DAGs that depend on the past,
-    /// the last finished run, so that the next run and past dependence can be computed.
+    /// the last finished run (better: every finished one from the run before the earliest active one on), so that the
+    /// next run and past dependence can be computed.
     pub runs: Vec<DagRun>,
     /// The task instances of those runs (of finished runs only where the DAG depends on the past).
     pub task_instances: Vec<TaskInstance>,

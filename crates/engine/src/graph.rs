@@ -104,10 +104,12 @@ impl Graph {
             spec.tasks.iter().enumerate().map(|(position, task)| (task.task_id.clone(), index(position))).collect();
         let mut up = vec![Vec::new(); count];
         let mut down = vec![Vec::new(); count];
+        // Which task named each upstream last: naming one twice means once.
+        let mut named = vec![u32::MAX; count];
         for (position, task) in spec.tasks.iter().enumerate() {
             for upstream in &task.upstream {
                 if let Some(&above) = index_of.get(upstream)
-                    && !up[position].contains(&above)
+                    && std::mem::replace(&mut named[above as usize], index(position)) != index(position)
                 {
                     up[position].push(above);
                     down[above as usize].push(index(position));

@@ -66,11 +66,12 @@ pub fn check_spec(spec: &DagSpec) -> Result<(), Vec<String>> {
     }
     let mut up = vec![Vec::new(); spec.tasks.len()];
     let mut down = vec![Vec::new(); spec.tasks.len()];
+    let mut named = vec![usize::MAX; spec.tasks.len()];
     for (position, task) in spec.tasks.iter().enumerate() {
         for upstream in &task.upstream {
             match positions.get(upstream.as_str()) {
                 Some(&above) => {
-                    if !up[position].contains(&index(above)) {
+                    if std::mem::replace(&mut named[above], position) != position {
                         up[position].push(index(above));
                         down[above].push(index(position));
                     }

@@ -6,6 +6,7 @@ mod admin;
 mod auth;
 mod core;
 mod dag_service;
+mod grants;
 mod leader;
 mod logs;
 mod publish;

@@ -20,6 +20,7 @@ use crate::{
     auth::RequireToken,
     core::Core,
     dag_service::DagApi,
+    grants::Grants,
     leader::lead_or_stand_by,
     settings::{SchedulerSettings, ServerTls},
     worker_service::WorkerApi,
@@ -73,9 +74,12 @@ impl Scheduler {
             .map_err(|error| ApiError::internal(format!("the descriptors are broken: {error}")))?;
         let tokens = &core.settings.tokens;
         let guard = |token: &str, role| RequireToken { token: token.to_owned(), role };
-        let worker = v1::worker_service_server::WorkerServiceServer::new(WorkerApi { core: Arc::clone(&core) })
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let worker = v1::worker_service_server::WorkerServiceServer::new(WorkerApi {
+            core: Arc::clone(&core),
+            grants: Grants::default(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let dags = v1::dag_service_server::DagServiceServer::new(DagApi { core: Arc::clone(&core) })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -6,17 +6,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tradewind_engine::{ClaimAnswer, ClaimOffer, ClaimRequest, Event, Reply, Trigger};
+use tradewind_engine::{ClaimOffer, ClaimRequest, Event, Reply, Trigger};
 use tradewind_ports::{LogChunk, Page, RunFilter, TaskInstanceFilter, XComQuery};
 use tradewind_proto::{attempt_ref, instant_opt, json, micros, status, to_json, uuid, v1, xcom_values};
 use tradewind_types::{
-    ApiError, AttemptKey, ClaimRefusal, ErrorCode, Grant, LeaseToken, RunType, TaskInstance, WorkerInfo, WorkerName,
-    WorkerStatus, XComValue, check_key, check_run_id,
+    ApiError, AttemptKey, ErrorCode, LeaseToken, RunType, TaskInstance, WorkerInfo, WorkerName, WorkerStatus,
+    XComValue, check_key, check_run_id,
 };
 use uuid::Uuid;
 
 use crate::{
     core::{Core, Leadership, store_error},
+    grants::Grants,
     workers::{Heard, Registered},
 };
 
@@ -28,6 +29,7 @@ const LOOK_UP_LIMIT: u32 = 1_000;
 
 pub(crate) struct WorkerApi {
     pub(crate) core: Arc<Core>,
+    pub(crate) grants: Grants,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -320,7 +322,9 @@ impl WorkerApi {
         let leadership = self.core.leadership()?;
         let claim = claim_request(&leadership, &request.worker, &request.incarnation, request.offers)?;
         match self.core.step_one(Event::Claim(claim)).await? {
-            Reply::Claims(answers) => Ok(v1::ClaimResponse { answers: answers.into_iter().map(wire_answer).collect() }),
+            Reply::Claims(answers) => Ok(v1::ClaimResponse {
+                answers: answers.into_iter().map(|answer| self.grants.answer(answer)).collect(),
+            }),
             other => Err(unexpected(&other)),
         }
     }
@@ -384,7 +388,7 @@ impl WorkerApi {
             });
         }
         let answers = match replies.next() {
-            Some(Reply::Claims(answers)) => answers.into_iter().map(wire_answer).collect(),
+            Some(Reply::Claims(answers)) => answers.into_iter().map(|answer| self.grants.answer(answer)).collect(),
             _ => vec![v1::ClaimAnswer { answer: Some(v1::claim_answer::Answer::Nothing(v1::Empty {})) }; offers],
         };
         Ok(v1::ReportResponse { results: wire, answers })
@@ -517,50 +521,6 @@ fn claim_request(
         })
         .collect::<Result<Vec<_>, ApiError>>()?;
     Ok(ClaimRequest { worker, queues, offers })
-}
-
-fn wire_answer(claim: ClaimAnswer) -> v1::ClaimAnswer {
-    use v1::claim_answer::Answer as Wire;
-    let answer = match claim {
-        ClaimAnswer::Granted(grant) => Wire::Granted(wire_grant(&grant)),
-        ClaimAnswer::Nothing => Wire::Nothing(v1::Empty {}),
-        ClaimAnswer::Refused(refusal) => Wire::Refused(
-            match refusal {
-                ClaimRefusal::Stale => "stale",
-                ClaimRefusal::Unknown => "unknown",
-                ClaimRefusal::WrongQueue => "wrong_queue",
-            }
-            .to_owned(),
-        ),
-    };
-    v1::ClaimAnswer { answer: Some(answer) }
-}
-
-fn wire_grant(grant: &Grant) -> v1::Grant {
-    let spec = &grant.version.spec;
-    let mut params: serde_json::Map<String, serde_json::Value> =
-        spec.params.iter().map(|(name, param)| (name.clone(), param.value.clone())).collect();
-    if let serde_json::Value::Object(conf) = &grant.run.conf {
-        // Airflow's `[core] dag_run_conf_overrides_params`, true by default.
-        params.extend(conf.iter().map(|(name, value)| (name.clone(), value.clone())));
-    }
-    v1::Grant {
-        token: grant.token.0.to_string(),
-        lease_ms: u64::try_from(grant.lease.as_millis()).unwrap_or(u64::MAX),
-        ti: Some(v1::TaskInstance::from(&grant.ti)),
-        run: Some(v1::DagRun::from(&*grant.run)),
-        task_json: spec.task(grant.ti.task_id.as_str()).map(to_json).unwrap_or_default(),
-        dag: Some(v1::DagContext {
-            version: grant.version.hash.to_string(),
-            version_number: grant.version.number,
-            bundle: grant.version.bundle.as_ref().map(ToString::to_string),
-            rel_path: spec.source.rel_path.clone(),
-            timezone: spec.timezone.clone(),
-            owners: spec.owners.clone(),
-            params_json: serde_json::Value::Object(params).to_string(),
-        }),
-        should_retry: grant.should_retry,
-    }
 }
 
 /// Microseconds, for answers.

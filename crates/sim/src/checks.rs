@@ -393,6 +393,53 @@ impl World {
     }
 }
 
+/// I12: the instances of attempts that a letter names and that are not current, and the tokens that must be cancelled.
+pub(crate) struct Current {
+    stale: Vec<(TiId, Option<TaskInstance>, Option<tradewind_types::Timestamp>)>,
+    cancel: Vec<tradewind_types::LeaseToken>,
+}
+
+impl Current {
+    pub(crate) fn of(engine: &Engine, request: &Request) -> Self {
+        let named: Vec<_> = match request {
+            Request::Report(report) => vec![(report.key, report.token)],
+            Request::Heartbeat { holds, .. } => holds.clone(),
+            Request::Claim(_) | Request::Register { .. } => Vec::new(),
+        };
+        let mut current = Self { stale: Vec::new(), cancel: Vec::new() };
+        for (key, token) in named {
+            let row = engine.task_instance(key.ti);
+            let is_current = row.is_some_and(|row| {
+                row.attempt == key.attempt
+                    && row.token == Some(token)
+                    && matches!(row.state, TaskState::Running | TaskState::Restarting)
+            });
+            if !is_current {
+                let lease = engine.lease_until(key.ti);
+                current.stale.push((key.ti, row.cloned(), lease));
+                if matches!(request, Request::Heartbeat { .. }) {
+                    current.cancel.push(token);
+                }
+            }
+        }
+        current
+    }
+
+    pub(crate) fn check(&self, engine: &Engine, reply: &Reply) -> Result<(), String> {
+        for (ti, row, lease) in &self.stale {
+            if engine.task_instance(*ti) != row.as_ref() || engine.lease_until(*ti) != *lease {
+                return Err(format!("I12: {ti} was changed by a stale attempt"));
+            }
+        }
+        if let Reply::Heartbeat { cancel } = reply
+            && !self.cancel.iter().all(|token| cancel.contains(token))
+        {
+            return Err("I12: a stale attempt was not told to stop".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// Whether legal transitions lead from one state to another: a commit may hold several.
 fn reachable(from: TaskState, to: TaskState) -> bool {
     let mut seen = vec![from];

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tradewind_engine::{Dispatch, Effects, Engine, EngineOptions, Event, Reply};
 use tradewind_types::{AttemptKey, AttemptReport, LeaseToken, Timestamp, WorkerName};
 
-use crate::{store::CommitError, world::World};
+use crate::{checks::Current, store::CommitError, world::World};
 
 /// What a worker asks.
 #[derive(Clone, Debug)]
@@ -86,7 +86,6 @@ impl World {
         letters.sort_by_key(|letter| (letter.at, letter.order));
         let mut effects = Effects::default();
         let mut answers = Vec::new();
-        let mut reported = Vec::new();
         for letter in letters {
             let known = self.leaders[at].known.insert(letter.worker, letter.incarnation);
             if let Some(known) = known
@@ -100,16 +99,16 @@ impl World {
             let event = match letter.request.clone() {
                 Request::Claim(request) => Event::Claim(request),
                 Request::Heartbeat { worker, holds } => Event::Heartbeat { worker, holds },
-                Request::Report(report) => {
-                    reported.push((report.key, report.token));
-                    Event::Report(report)
-                }
+                Request::Report(report) => Event::Report(report),
                 // Only a known change of incarnation says that what it ran is gone.
                 Request::Register { worker } if anew => Event::WorkerGone { worker },
                 Request::Register { .. } => Event::Tick,
             };
             let now = self.now;
-            let reply = self.leaders[at].engine.step(event, now, &mut effects);
+            let engine = &mut self.leaders[at].engine;
+            let before = Current::of(engine, &letter.request);
+            let reply = engine.step(event, now, &mut effects);
+            before.check(engine, &reply)?;
             answers.push((letter, reply));
         }
         for event in self.wishes(at) {

@@ -15,6 +15,7 @@
 //! | I9 | an engine made of the rows equals the one that wrote them |
 //! | I10 | the engine's own counters are right |
 //! | I11 | the XComs of an instance are those of its last attempt |
+//! | I12 | what a worker says of an attempt that is not the current one changes nothing |
 
 mod checks;
 mod dags;

@@ -20,6 +20,7 @@ mod logs;
 mod migrate;
 mod open;
 mod resources;
+mod row;
 mod runs;
 mod sql;
 mod statements;

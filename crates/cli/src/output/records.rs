@@ -123,7 +123,10 @@ pub fn print_record<R: Record>(format: Format, record: &R) -> Result<(), CliErro
                 // Continuation lines stand below the first.
                 let text = cell.text.replace('\n', &format!("\n{:width$}  ", ""));
                 let tone = if format == Format::Table { cell.tone } else { Tone::Plain };
-                out.push_str(&format!("{heading}  {}\n", super::paint(tone, text)));
+                for line in format!("{heading}  {}", super::paint(tone, text.trim_end())).lines() {
+                    out.push_str(line.trim_end());
+                    out.push('\n');
+                }
             }
             write_out(&out)
         }
@@ -176,7 +179,8 @@ fn table(headings: &[&str], rows: impl Iterator<Item = Vec<Text>>) -> String {
     }
     let last = headings.len().saturating_sub(1);
     for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if position == last { 0 } else { 2 }));
+        // The rule below the headings takes one more character between columns.
+        column.set_padding((0, u16::from(position != last)));
     }
     let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     if text.is_empty() {

@@ -92,6 +92,9 @@ impl LocalSystem {
         let mut scheduler = tokio::spawn(scheduler.wait());
         let scheduler_failed = tokio::select! {
             ended = &mut worker => {
+                if !stop.shutdown.is_cancelled() && matches!(ended, Ok(Ok(()))) {
+                    tracing::info!("the worker was drained; the system has no other, so it ends");
+                }
                 stop.shutdown.cancel();
                 finish(processor, &scheduler_stop).await;
                 flatten(scheduler.await, "scheduler")?;

@@ -111,3 +111,28 @@ fn a_native_dag_runs_and_the_cli_finds_everything_by_itself() {
     assert_eq!(after.code, 4);
     assert!(!home.join("address").exists());
 }
+
+#[test]
+fn a_dag_is_tested_without_any_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let dags = dir.path().join("dags");
+    fs::create_dir(&dags).unwrap();
+    fs::write(
+        dags.join("checks.yaml"),
+        "dag_id: good\nschedule: '@daily'\ntasks:\n  \
+         - {id: say, operator: bash, command: \"echo it is {{ ds }}\", queue: far_away, pool: no_such_pool}\n---\n\
+         dag_id: bad\nschedule: null\ntasks:\n  - {id: fail, operator: bash, command: exit 3, retries: 1}\n",
+    )
+    .unwrap();
+    let good = say(dir.path(), &["dags", "test", "good", "2026-01-31"]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert!(good.out.contains("say | ") && good.out.contains("it is 2026-01-31"), "{}", good.out);
+    assert!(good.out.contains("good") && good.out.contains("success"), "{}", good.out);
+    let bad = say(dir.path(), &["dags", "test", "bad"]);
+    assert_eq!(bad.code, 1, "{}{}", bad.out, bad.err);
+    assert!(bad.err.contains("try 2"), "the retry comes without delay: {}", bad.err);
+    let slip = say(dir.path(), &["dags", "test", "goood"]);
+    assert_eq!(slip.code, 3);
+    assert!(slip.err.contains("did you mean \"good\""), "{}", slip.err);
+    assert!(!dir.path().join(".tradewind").exists(), "nothing is left behind");
+}

@@ -94,6 +94,7 @@ impl Cron {
         }
         let mut parts = Vec::with_capacity(7);
         let mut every_hour = false;
+        let mut nth = false;
         for (position, field) in fields.iter().enumerate() {
             let values = parse_field(position, field).map_err(|problem| {
                 format!(
@@ -111,8 +112,13 @@ impl Cron {
                 _ => None,
             };
             let star = matches!(*field, "*" | "?")
-                || (values.is_full(position) && other.is_none_or(|other| other.contains('*')));
+                || (values.nth.is_empty() && values.is_full(position) && other.is_none_or(|other| other.contains('*')));
+            nth |= !values.nth.is_empty();
             parts.push(if star { "*".to_owned() } else { values.text(position) });
+        }
+        if nth {
+            // With an nth or last weekday croniter takes no notice of the day of month.
+            parts[DAY] = "*".to_owned();
         }
         let second = if parts.len() > 5 { parts.remove(5) } else { "0".to_owned() };
         let canonical = format!("{second} {}", parts.join(" "));
@@ -179,7 +185,9 @@ impl Values {
 
     /// The field as croner reads it.
     fn text(&self, position: usize) -> String {
-        let mut parts: Vec<String> = self.plain.iter().map(ToString::to_string).collect();
+        // croniter looks at nothing else once a day is an nth or last one.
+        let plain = self.nth.is_empty().then_some(&self.plain);
+        let mut parts: Vec<String> = plain.into_iter().flatten().map(ToString::to_string).collect();
         if self.last {
             parts.push("L".to_owned());
         }
@@ -206,7 +214,7 @@ fn parse_field(position: usize, text: &str) -> Result<Values, String> {
         parse_item(position, item, &mut values)?;
     }
     let mixed = values.plain.iter().any(|day| !values.nth.iter().any(|(other, _)| other == day));
-    if !values.nth.is_empty() && mixed {
+    if !values.nth.is_empty() && mixed && !values.is_full(position) {
         return Err("days and nth days (such as 5#2 or L5) do not mix".to_owned());
     }
     Ok(values)

@@ -71,6 +71,19 @@ fn a_repeated_report_is_still_done_after_a_reload() {
 }
 
 #[test]
+fn a_lost_worker_stays_lost_after_a_reload() {
+    let mut world = World::new();
+    let mut a = task("a", &[]);
+    a.retry.retries = 1;
+    world.start(vec![a]);
+    let held = world.claim("a");
+    world.pass(15);
+    reload(&mut world);
+    let reply = world.report(held, AttemptOutcome::Success);
+    assert_eq!(crate::support::refusal(reply), ErrorCode::StaleAttempt);
+}
+
+#[test]
 fn waiting_times_survive() {
     let mut world = World::new();
     let mut a = task("a", &[]);

@@ -287,6 +287,36 @@ fn cron_syntax_is_croniters() {
     }
 }
 
+/// Random expressions with their next three ticks and the one before, as PyPI's croniter 6.0.0 gives them.
+#[test]
+fn random_expressions_tick_as_croniters() {
+    let utc = |text: &str| at(&format!("{text}Z"));
+    let mut wrong = Vec::new();
+    for line in include_str!("croniter.txt").lines() {
+        let [text, from, next, prev]: [&str; 4] = line.split(" | ").collect::<Vec<_>>().try_into().unwrap();
+        let cron = match Cron::parse(text, "UTC") {
+            Ok(cron) => cron,
+            Err(problem) => {
+                wrong.push(format!("{line}: {problem}"));
+                continue;
+            }
+        };
+        let mut now = utc(from);
+        for expected in next.split(' ') {
+            let found = cron.after(now);
+            if found != Some(utc(expected)) {
+                wrong.push(format!("{line}: after {now} {found:?}"));
+                break;
+            }
+            now = utc(expected);
+        }
+        if cron.before(utc(from)) != Some(utc(prev)) {
+            wrong.push(format!("{line}: before {:?}", cron.before(utc(from))));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
+}
+
 #[test]
 fn a_tick_within_a_second_is_found_from_both_sides() {
     let cron = Cron::parse("0 0 * * *", "UTC").unwrap();

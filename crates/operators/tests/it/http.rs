@@ -51,6 +51,13 @@ async fn serve() -> Server {
                     "/text" => ("200 OK", "text/plain", "hello".to_owned()),
                     "/big" => ("200 OK", "text/plain", "x".repeat(5_000)),
                     "/lie" => ("200 OK", "application/json", "not json".to_owned()),
+                    "/endless" => {
+                        let mut sent = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                        while sent.is_ok() {
+                            sent = socket.write_all(&[b'x'; 1_000]).await;
+                        }
+                        return;
+                    }
                     "/slow" => {
                         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe").await.unwrap();
                         // Until the client goes away.
@@ -142,6 +149,9 @@ async fn limits_hold() {
     let (server, worker) = (serve().await, Worker::new());
     let attempt = Attempt::new().with(|ctx| ctx.xcom_max_bytes = 1_000);
     let error = worker.run(get(&server, "/big"), &attempt).await.unwrap_err();
+    assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
+    // The limit ends the reading, not the timeout.
+    let error = worker.run(get(&server, "/endless"), &attempt).await.unwrap_err();
     assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
     let mut slow = get(&server, "/slow");
     slow["timeout"] = json!(0.2);

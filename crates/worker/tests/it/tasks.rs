@@ -119,10 +119,10 @@ async fn failures_say_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_is_taken_back_is_killed() {
-    let world = World::with_lease(Duration::from_secs(3)).await;
+    let world = World::new().await;
     let worker = world.worker("w");
     let file = world.dir.path().join("pids");
-    let command = format!("trap '' TERM; sleep 1000 & echo $! >>{0}; echo $$ >>{0}; wait; sleep 1000", file.display());
+    let command = format!("sleep 1000 & echo $! >>{0}; echo $$ >>{0}; wait", file.display());
     let run = world.run("long", json!([bash("sleep", &[], &command)])).await;
     let pids = pids(&file, 2).await;
     let mark = v1::MarkTaskRequest { task: Some(reference(&run, "sleep")), state: "failed".to_owned() };
@@ -134,9 +134,12 @@ async fn a_task_that_is_taken_back_is_killed() {
         })
         .await
         .unwrap();
+    let marked = std::time::Instant::now();
     for pid in &pids {
         eventually("the end of the process", || async { (!runs(pid)).then_some(()) }).await;
     }
+    // The next heartbeat says so, after 3 s at most; without it the lease would have ended after 9 s at the earliest.
+    assert!(marked.elapsed() < Duration::from_secs(8), "killed only after {:?}", marked.elapsed());
     assert_eq!(world.task(&run, "sleep").await.state, "failed");
     worker.stop().await;
 }

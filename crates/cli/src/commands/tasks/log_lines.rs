@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use tradewind_guest::{LogLevel, LogLine};
 use tradewind_types::Timestamp;
 
-use crate::output::{Tone, paint};
+use crate::output::{Text, Tone, paint};
+
+/// Characters of a field's value that are shown.
+const LONGEST_FIELD: usize = 100;
 
 /// A record as the worker writes it.
 #[derive(Deserialize)]
@@ -76,6 +79,8 @@ pub(super) fn render(line: &str) -> String {
             Value::String(value) => value.clone(),
             other => other.to_string(),
         };
+        // Long values (Airflow logs whole objects) would bury the messages; `-o json` has them.
+        let value = Text::brief(&value, LONGEST_FIELD).text;
         text.push_str(&paint(Tone::Dim, format!(" {field}={value}")));
     }
     if let Some(traceback) = traceback {

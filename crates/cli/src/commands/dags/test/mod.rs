@@ -83,6 +83,8 @@ fn isolate(config: &mut Config, home: &Path, verbose: bool) {
     config.tls = TlsOptions::default();
     config.client = ClientOptions::default();
     config.worker.dir = None;
+    // Ctrl-C means now.
+    config.worker.drain_grace_secs = 0.0;
     "test".clone_into(&mut config.scheduler.name);
     "test".clone_into(&mut config.worker.name);
     "127.0.0.1:0".clone_into(&mut config.scheduler.listen);
