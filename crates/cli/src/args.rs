@@ -47,7 +47,8 @@ pub struct GlobalArgs {
     /// Address of a scheduler, e.g. http://127.0.0.1:7070 (client.schedulers); several separated by commas.
     #[arg(long, global = true, value_name = "ADDR")]
     pub scheduler: Option<String>,
-    /// Admin token (security.admin_token) [default: the one that `standalone` keeps in its home folder].
+    /// Admin token (security.admin_token) [default: the one that `standalone` keeps in its home folder]. Others on this
+    /// machine see it in the list of processes; the variable or the file hides it.
     #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Home folder (home.dir) [default: .tradewind].

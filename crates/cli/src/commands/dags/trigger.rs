@@ -19,7 +19,7 @@ use crate::{
 pub struct TriggerArgs {
     /// The DAG.
     dag_id: String,
-    /// The run's id [default: manual__ with the logical date].
+    /// The run's id [default: manual__ with the current time].
     #[arg(short, long)]
     run_id: Option<String>,
     /// The run's conf, a JSON object; its entries override the DAG's params.
