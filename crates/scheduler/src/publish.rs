@@ -77,9 +77,12 @@ pub(crate) async fn publish_file(
             continue;
         }
         let needs_bundle = spec.tasks.iter().any(|task| matches!(task.operator, Operator::Python { .. }));
+        let hash = VersionHash::from(dag.version);
+        // A version that comes back (an edit that was undone) keeps its number.
+        let stored = core.store.dag_version(spec.dag_id.as_str(), &hash).await.map_err(store_error)?;
         let version = DagVersion {
-            hash: dag.version.into(),
-            number: 0,
+            hash,
+            number: stored.map_or(0, |version| version.number),
             bundle: bundle.as_ref().filter(|_| needs_bundle).map(|bundle| bundle.hash.clone()),
             created_at: now,
             spec,

@@ -16,6 +16,7 @@ use tradewind_types::{
 use uuid::Uuid;
 
 use crate::{
+    admin::trigger_new_run,
     core::{Core, Leadership, store_error},
     grants::Grants,
     workers::{Heard, Registered},
@@ -222,10 +223,7 @@ impl v1::worker_service_server::WorkerService for WorkerApi {
                     by: format!("task {}.{}", ti.dag_id, ti.task_id),
                     suffix: random_suffix(),
                 };
-                match self.core.step_one(Event::Trigger(trigger)).await? {
-                    Reply::Run(run) => Ok(v1::DagRun::from(&*run)),
-                    other => Err(unexpected(&other)),
-                }
+                trigger_new_run(&self.core, trigger).await
             }
             .await,
         )

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tradewind_engine::{ClaimAnswer, Engine, Reply, is_legal};
 use tradewind_types::{
-    Grant, PoolName, RunNo, RunState, TaskInstance, TaskSpec, TaskState, TiId, TriggerRule, WriteSet,
+    AttemptKey, Grant, LeaseToken, PoolName, RunNo, RunState, TaskInstance, TaskSpec, TaskState, TiId, TriggerRule,
+    WriteSet,
 };
 
 use crate::{
@@ -396,7 +397,7 @@ impl World {
 /// I12: the instances of attempts that a letter names and that are not current, and the tokens that must be cancelled.
 pub(crate) struct Current {
     stale: Vec<(TiId, Option<TaskInstance>, Option<tradewind_types::Timestamp>)>,
-    cancel: Vec<tradewind_types::LeaseToken>,
+    cancel: Vec<LeaseToken>,
 }
 
 impl Current {
@@ -407,16 +408,23 @@ impl Current {
             Request::Claim(_) | Request::Register { .. } => Vec::new(),
         };
         let mut current = Self { stale: Vec::new(), cancel: Vec::new() };
-        for (key, token) in named {
-            let row = engine.task_instance(key.ti);
-            let is_current = row.is_some_and(|row| {
+        let is_current = |key: AttemptKey, token: LeaseToken| {
+            engine.task_instance(key.ti).is_some_and(|row| {
                 row.attempt == key.attempt
                     && row.token == Some(token)
                     && matches!(row.state, TaskState::Running | TaskState::Restarting)
-            });
-            if !is_current {
-                let lease = engine.lease_until(key.ti);
-                current.stale.push((key.ti, row.cloned(), lease));
+            })
+        };
+        for &(key, token) in &named {
+            if !is_current(key, token) {
+                let row = engine.task_instance(key.ti);
+                // The same letter may name the current attempt as well, or end a restart by leaving it out.
+                let also_current = named.iter().any(|&(other, token)| other.ti == key.ti && is_current(other, token));
+                let restarts = row.is_some_and(|row| row.state == TaskState::Restarting);
+                if !also_current && !restarts {
+                    let lease = engine.lease_until(key.ti);
+                    current.stale.push((key.ti, row.cloned(), lease));
+                }
                 if matches!(request, Request::Heartbeat { .. }) {
                     current.cancel.push(token);
                 }

@@ -6,6 +6,8 @@ mod resources;
 mod runs;
 mod tasks;
 
+pub(crate) use runs::trigger_new_run;
+
 use std::sync::Arc;
 
 use tokio_stream::wrappers::ReceiverStream;

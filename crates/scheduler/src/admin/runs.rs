@@ -8,7 +8,7 @@ use tonic::Status;
 use tradewind_engine::{Event, Reply, Trigger};
 use tradewind_ports::RunFilter;
 use tradewind_proto::{instant_opt, json, status, v1};
-use tradewind_types::{ApiError, DagRun, RunType, Timestamp, check_run_id};
+use tradewind_types::{ApiError, DagRun, ErrorCode, RunType, Timestamp, check_run_id};
 
 use super::{ADMIN, dags::known_dag, page};
 use crate::{
@@ -47,6 +47,33 @@ pub(crate) async fn trigger_run(core: &Arc<Core>, request: v1::TriggerRunRequest
         by: ADMIN.to_owned(),
         suffix: random_suffix(),
     };
+    trigger_new_run(core, trigger).await
+}
+
+/// Triggers a run whose id and logical date are free. The engine remembers finished runs only for a while, so the store
+/// is asked first; a run that appears in between is still refused, by the engine that made it.
+///
+/// # Errors
+/// `already_exists`, naming the run that has the id or the date.
+pub(crate) async fn trigger_new_run(core: &Core, trigger: Trigger) -> Result<v1::DagRun, ApiError> {
+    let dag_id = trigger.dag_id.as_str();
+    let by_id = match &trigger.run_id {
+        Some(run_id) => core.store.run(dag_id, run_id.as_str()).await.map_err(store_error)?,
+        None => None,
+    };
+    let by_date = match trigger.logical_date {
+        Some(date) => core.store.run_by_logical_date(dag_id, date).await.map_err(store_error)?,
+        None => None,
+    };
+    if let Some(run) = by_id.or(by_date) {
+        return Err(ApiError::new(
+            ErrorCode::AlreadyExists,
+            format!(
+                "\"{dag_id}\" has a run with this id or logical date already: {} ({}); clear it to run it again",
+                run.run_id, run.state
+            ),
+        ));
+    }
     match core.step_one(Event::Trigger(trigger)).await? {
         Reply::Run(run) => Ok(v1::DagRun::from(&*run)),
         other => Err(unexpected(&other)),

@@ -2,7 +2,7 @@
 
 use tradewind_proto::{admin_client, dag_client, v1};
 
-use crate::harness::{ADMIN, Hand, Installation, Node, PROCESSOR, WORKER, dag, publish, trigger};
+use crate::harness::{ADMIN, Hand, Installation, Node, PROCESSOR, WORKER, dag, publish, run_state, trigger};
 
 async fn dags(node: &Node) -> Vec<v1::Dag> {
     let request = v1::ListDagsRequest { include_stale: true, ..v1::ListDagsRequest::default() };
@@ -117,5 +117,57 @@ async fn a_blob_is_checked_against_its_hash() {
         .await
         .unwrap_err();
     assert_eq!(error.code, tradewind_types::ErrorCode::Invalid);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_comes_back_keeps_its_number() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let processor = node.client(PROCESSOR);
+    for (task, number) in [("old", 1), ("new", 2), ("old", 1)] {
+        publish(&processor, &dag("d", &[(task, &[])])).await;
+        assert_eq!(dags(&node).await[0].version_number, number, "{task}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_id_or_date_that_was_used_long_ago_is_refused_and_the_leader_leads_on() {
+    let mut installation = Installation::new().await;
+    // The engine forgets a finished run after twice the lease.
+    installation.lease = std::time::Duration::from_millis(50);
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    publish(&node.client(PROCESSOR), &dag("d", &[])).await;
+    let run = trigger(&node.client(ADMIN), "d").await;
+    crate::harness::eventually("the end of the empty run", || async {
+        (run_state(&node.client(ADMIN), &run).await.run.unwrap().state == "success").then_some(())
+    })
+    .await;
+    tokio::time::sleep(installation.lease * 4).await;
+    let again = v1::TriggerRunRequest {
+        dag_id: "d".to_owned(),
+        run_id: Some(run.run_id.clone()),
+        ..v1::TriggerRunRequest::default()
+    };
+    let same_date = v1::TriggerRunRequest {
+        dag_id: "d".to_owned(),
+        logical_date: run.logical_date,
+        ..v1::TriggerRunRequest::default()
+    };
+    for request in [again, same_date] {
+        let error = node
+            .client(ADMIN)
+            .once(|channel| {
+                let request = request.clone();
+                async move { admin_client(channel).trigger_run(request).await }
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, tradewind_types::ErrorCode::AlreadyExists);
+    }
+    assert!(node.running.is_leader());
     node.stop().await;
 }

@@ -1,8 +1,8 @@
 //! A hop through a real worker: a chain of no-ops and a wide fan-out, over gRPC, durable as in production. Beside the
 //! scheduler's own example of the same name, the difference is what the worker adds.
 //!
-//!     cargo run --release -p tradewind-worker --example hops -- sqlite:///tmp/hops.db
-//!     cargo run --release -p tradewind-worker --example hops -- postgres://…
+//!     cargo run --release -p tradewind-worker --example worker_hops -- sqlite:///tmp/hops.db
+//!     cargo run --release -p tradewind-worker --example worker_hops -- postgres://…
 
 #[path = "../../scheduler/tests/it/harness.rs"]
 #[allow(dead_code, missing_docs, reason = "the tests use all of it")]
