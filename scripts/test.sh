@@ -38,6 +38,6 @@ step "Python tests"
 
 step "End-to-end tests"
 cargo build --locked -p tradewind-cli
-TRADEWIND_TEST_BINARY=$PWD/target/debug/tradewind "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
+TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
 
 step "All tests passed"
