@@ -76,7 +76,8 @@ config() { # config NAME, body on stdin: a folder and a configuration of its own
 launch() { # launch NAME COMMAND...
   local name=$1
   shift
-  (cd "$dir/$name" && exec "$binary" --config tradewind.toml "$@" >>"$dir/$name.log" 2>&1) &
+  # In a session of its own: Ctrl-C reaches this script, which then ends the parts in order.
+  (cd "$dir/$name" && exec setsid "$binary" --config tradewind.toml "$@" >>"$dir/$name.log" 2>&1) &
   echo "$name $!" >>"$dir/pids"
 }
 

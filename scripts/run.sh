@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.."
 tradewind=target/release/tradewind
 home=${TRADEWIND__HOME__DIR:-.tradewind}
 dag=${1:-ml_retraining}
-log=$home/standalone.log
 mkdir -p "$home"
+home=$(cd "$home" && pwd)
 
-"$tradewind" standalone --home "$home" --dags-folder dags --queues default,ml >"$log" 2>&1 &
+log=$home/standalone.log
+# In a session of its own: Ctrl-C reaches this script, which then asks for an orderly end once.
+setsid "$tradewind" standalone --home "$home" --dags-folder dags --queues default,ml >"$log" 2>&1 &
 pid=$!
 stop() {
   trap - INT TERM EXIT
@@ -55,7 +57,7 @@ cat <<MESSAGE
 
 Tradewind is running. In another terminal, try:
 
-  alias tradewind="$PWD/$tradewind --home $PWD/$home"
+  alias tradewind="$PWD/$tradewind --home $home"
   tradewind tasks logs $dag latest notify
   tradewind xcom list $dag latest
   tradewind dags trigger native_pipeline --wait

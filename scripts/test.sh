@@ -37,7 +37,7 @@ step "Python tests"
 "$TRADEWIND_TEST_PYTHON" -m pytest -q python/tests
 
 step "End-to-end tests"
-cargo build --locked -p tradewind-cli
+cargo build --workspace --locked
 TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
 
 step "All tests passed"
