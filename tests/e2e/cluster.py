@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import ROOT, Client, binary, clean_env, eventually, python
@@ -112,6 +113,20 @@ class Cluster:
         services = self.dir / "services"
         postgres = Path((services / "postgres.root").read_text().strip()) / "data/postmaster.pid"
         return [int(postgres.read_text().split()[0]), int((services / "redis/redis.pid").read_text())]
+
+    def crash_postgres(self) -> Callable[[], None]:
+        """Ends PostgreSQL at once, as a crash does; answers what starts it again."""
+        services = self.dir / "services"
+        root, binaries, user = ((services / f"postgres.{name}").read_text().strip() for name in ("root", "bin", "user"))
+        port = re.search(r"@[^:]+:(\d+)/", (services / "postgres.url").read_text()).group(1)
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", "env", "-C", "/", "HOME=/"]
+        control = [*(as_user if os.geteuid() == 0 else []), f"{binaries}/pg_ctl", "-D", f"{root}/data", "-w"]
+
+        def pg_ctl(*args: str) -> None:
+            subprocess.run([*control, *args], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+        pg_ctl("stop", "-m", "immediate")
+        return lambda: pg_ctl("start", "-l", f"{root}/server.log", "-o", f"-p {port}")
 
     def redis(self, *command: str) -> str:
         url = self.service_urls()["TRADEWIND_TEST_REDIS_URL"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, alive
+from cluster import Cluster, alive, wait_until
 from harness import eventually
 
 CHAIN = """
@@ -170,6 +170,20 @@ def test_tasks_run_while_redis_is_frozen(cluster: Cluster) -> None:
     cluster.redis("CLIENT", "PAUSE", "8000")
     run_id = cluster.client.trigger("chain")
     assert cluster.client.finish("chain", run_id) == "success"
+
+
+def test_a_crash_of_postgres_in_mid_run_is_survived(cluster: Cluster) -> None:
+    run_id = cluster.client.trigger("chain")
+    cluster.client.wait_for_task("chain", run_id, "t5", "running", "success")
+    start = cluster.crash_postgres()
+    down_until = time.monotonic() + 2
+    try:
+        wait_until(down_until)
+    finally:
+        start()
+    assert cluster.client.finish("chain", run_id) == "success"
+    rows = cluster.client.tasks("chain", run_id)
+    assert {row["try_number"] for row in rows.values()} == {1}, "no task ran twice because of the crash"
 
 
 def test_draining_a_worker_finishes_its_task(cluster: Cluster) -> None:
