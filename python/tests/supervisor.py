@@ -10,6 +10,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -139,6 +140,101 @@ def startup(dag_id: str, task_id: str, file: str, **context: Any) -> dict[str, A
         },
         "sentry_integration": "",
     }
+
+
+class TriggerHost:
+    """The supervisor's end of a process that runs triggers."""
+
+    def __init__(self, supervisor: Supervisor, bundle: Path | None, **changes: Any) -> None:
+        prelude = {
+            "env": {},
+            "bundle_name": "dags",
+            "bundle_dir": bundle and str(bundle),
+            "bytecode_dir": None,
+            "working_dir": str(supervisor.home),
+            "block_warn_secs": 0.5,
+            "block_limit_secs": 30.0,
+            **changes,
+        }
+        self.job = supervisor.fork("triggers", prelude)
+        self.job.channel.settimeout(20)
+        self.log_lines: list[dict[str, Any]] = []
+        self.questions: list[tuple[str, int]] = []
+        self._log_changed = threading.Condition()
+        self._log_ended = False
+        # Read all the time: a full pipe would hold the host's loop up.
+        threading.Thread(target=self._read_log, daemon=True).start()
+        self._said = b""
+
+    def start(self, number: int, classpath: str, kwargs: dict[str, Any], template: Any = None) -> None:
+        ti = startup("d", "t", "d.py")["ti"]
+        order = {
+            "type": "RunTrigger",
+            "number": number,
+            "name": f"trigger {number}",
+            "classpath": classpath,
+            "kwargs": kwargs,
+            "ti": ti,
+            "timeout_after": None,
+            "template": template,
+        }
+        self.job.reply(0, order)
+
+    def cancel(self, number: int, kill: bool = False) -> None:
+        self.job.reply(0, {"type": "CancelTrigger", "number": number, "kill": kill})
+
+    def hear(self) -> dict[str, Any]:
+        """Wait for what becomes of a trigger, answering questions meanwhile."""
+        while True:
+            number, body, *rest = self._frame()
+            if number == 0:
+                return body
+            self.job.reply(number, self.answer(body, rest[1]))
+
+    def answer(self, body: dict[str, Any], trigger: int) -> dict[str, Any] | None:
+        self.questions.append((body["type"], trigger))
+        match body["type"]:
+            case "GetVariable":
+                return {"type": "VariableResult", "key": body["key"], "value": f"{body['key']} of {trigger}"}
+            case "GetDRCount":
+                return {"type": "DRCount", "count": 1}
+            case "GetDagRunState":
+                return {"type": "DagRunStateResult", "state": "success"}
+        return answer(body)
+
+    def _frame(self) -> list[Any]:
+        while len(self._said) < 4 or len(self._said) < 4 + int.from_bytes(self._said[:4], "big"):
+            chunk = self.job.channel.recv(65536)
+            if not chunk:
+                raise EOFError("the trigger host closed its channel")
+            self._said += chunk
+        size = int.from_bytes(self._said[:4], "big")
+        frame, self._said = self._said[4 : 4 + size], self._said[4 + size :]
+        return msgspec.msgpack.decode(frame)
+
+    def _read_log(self) -> None:
+        buffer = b""
+        with contextlib.suppress(OSError):
+            while chunk := self.job.logs.recv(65536):
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                with self._log_changed:
+                    self.log_lines += [json.loads(line) for line in lines]
+                    self._log_changed.notify_all()
+        with self._log_changed:
+            self._log_ended = True
+            self._log_changed.notify_all()
+
+    def log(self, number: int) -> list[dict[str, Any]]:
+        """Wait for the end of a trigger's log, or of all logs."""
+        with self._log_changed:
+            ended = self._log_changed.wait_for(lambda: self._log_ended or any(
+                line.get("end") and line.get("trigger_id") == number for line in self.log_lines
+            ), 20)
+        assert ended, f"the log of trigger {number} does not end"
+        return [line for line in self.log_lines if line.get("trigger_id") == number]
+
+    def close(self) -> None:
+        self.job.channel.close()
 
 
 class TaskResult:

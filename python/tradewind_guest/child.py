@@ -39,14 +39,29 @@ def _run(kind: str, fds: list[int]) -> int:
     job = socket.socket(fileno=fds[0])
     _redirect(fds[1], fds[2])
     prelude = wire.read_prelude(job)
-    if kind == "task":
-        from tradewind_guest import task_host
+    match kind:
+        case "task":
+            from tradewind_guest import task_host
 
-        task_host.run(prelude, job, fds[3])
-    else:
-        from tradewind_guest import parse_host
+            task_host.run(prelude, job, fds[3])
+        case "callback":
+            from tradewind_guest import callback_host
 
-        parse_host.run(prelude, job)
+            return callback_host.run(prelude, job, fds[3])
+        case "triggers":
+            from tradewind_guest import trigger_host
+
+            trigger_host.run(prelude, job, fds[3])
+        case "timetable":
+            from tradewind_guest import timetable_host
+
+            timetable_host.run(prelude, job)
+        case "parse":
+            from tradewind_guest import parse_host
+
+            parse_host.run(prelude, job)
+        case other:
+            raise ValueError(f"unknown kind of job {other!r}")
     return 0
 
 

@@ -16,21 +16,14 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tradewind_guest import wire
+from tradewind_guest import timetables, wire
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
 
 
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Parse the file named in ``prelude`` and write the result to ``channel``."""
-    faulthandler.enable()
-    _limit(prelude["memory_limit_bytes"], prelude["cpu_limit_secs"])
-    # Bytecode is matched to its source by size and whole seconds only: a quick edit would be missed.
-    sys.dont_write_bytecode = True
-    # A timeout inside of the limit of the supervisor can say where the file was when it struck.
-    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(prelude["import_timeout_secs"])
-    task_runner.SUPERVISOR_COMMS = ParseAnswers(prelude["variables"], prelude["connections"])
-
+    confine(prelude)
     result = parse(
         Path(prelude["dags_root"]),
         Path(prelude["file"]),
@@ -43,15 +36,30 @@ def run(prelude: dict[str, Any], channel: socket.socket) -> None:
         wire.write_frame(channel, {**result, "dags": [], "errors": [explain(f"ValueError: {error}", None)]})
 
 
-def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) -> dict[str, Any]:
-    """Load and serialize; everything that goes wrong in the file is an entry of ``errors``."""
+def confine(prelude: dict[str, Any]) -> None:
+    """Prepare this process for a file that nobody has looked at yet."""
+    faulthandler.enable()
+    _limit(prelude["memory_limit_bytes"], prelude["cpu_limit_secs"])
+    # Bytecode is matched to its source by size and whole seconds only: a quick edit would be missed.
+    sys.dont_write_bytecode = True
+    # A timeout inside of the limit of the supervisor can say where the file was when it struck.
+    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(prelude["import_timeout_secs"])
+    task_runner.SUPERVISOR_COMMS = ParseAnswers(prelude["variables"], prelude["connections"])
+
+
+def load(root: Path, file: Path, bundle_name: str) -> BundleDagBag:
+    """Load a DAG file with Airflow's own loader."""
     with warnings.catch_warnings():
         # They come back in the result; printing them would only repeat it.
         warnings.simplefilter("default")
         warnings.showwarning = lambda *_, **__: None
-        bag = BundleDagBag(
-            dag_folder=str(file), bundle_path=root, bundle_name=bundle_name, load_op_links=False
-        )
+        return BundleDagBag(dag_folder=str(file), bundle_path=root, bundle_name=bundle_name, load_op_links=False)
+
+
+def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) -> dict[str, Any]:
+    """Load and serialize; everything that goes wrong in the file is an entry of ``errors``."""
+    timetables.take_custom_classes()
+    bag = load(root, file, bundle_name)
     errors = [explain(text, str(file), memory_limit_bytes) for text in bag.import_errors.values()]
     dags = []
     for dag_id in sorted(bag.dags):

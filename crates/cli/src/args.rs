@@ -80,6 +80,18 @@ pub enum Command {
     /// Task instances: states, logs, clearing, and why one does not run.
     #[command(subcommand)]
     Tasks(commands::tasks::TasksCommand),
+    /// Backfills: runs for a range of past dates.
+    #[command(subcommand, visible_alias = "backfills")]
+    Backfill(commands::backfill::BackfillCommand),
+    /// Assets: list, events, materialize.
+    #[command(subcommand)]
+    Assets(commands::assets::AssetsCommand),
+    /// Callbacks that run on workers by themselves.
+    #[command(subcommand)]
+    Callbacks(commands::callbacks::CallbacksCommand),
+    /// What is going to happen: next runs, a backfill, the next hours; nothing is changed.
+    #[command(subcommand)]
+    Simulate(commands::simulate::SimulateCommand),
     /// XComs of a run.
     #[command(subcommand)]
     Xcom(commands::xcom::XcomCommand),

@@ -104,6 +104,8 @@ pub struct SchedulerOptions {
     pub max_retry_delay_secs: f64,
     /// Seconds between comparisons of queued task instances with the queue.
     pub repair_secs: f64,
+    /// Instances that a mapped task may have; a longer list is refused when it is pushed.
+    pub max_map_length: u32,
     /// Largest XCom in bytes.
     pub xcom_max_bytes: u64,
     /// Largest log of one attempt in bytes; what comes after is dropped, with a mark.
@@ -122,6 +124,7 @@ impl Default for SchedulerOptions {
             max_worker_losses: 3,
             max_retry_delay_secs: 86_400.0,
             repair_secs: 1.0,
+            max_map_length: 1024,
             xcom_max_bytes: 1024 * 1024,
             log_max_bytes: 64 * 1024 * 1024,
         }
@@ -194,6 +197,10 @@ pub struct WorkerOptions {
     pub queues: Vec<String>,
     /// Task instances that it runs at once; 0 means 4 a core.
     pub slots: u32,
+    /// Triggers that it runs at once for deferred task instances; 0 runs none.
+    pub trigger_slots: u32,
+    /// Seconds that a callback may take before it is killed.
+    pub callback_timeout_secs: f64,
     /// Its working folder: bundle cache, scratch folders; `worker` in the home folder when empty.
     pub dir: Option<PathBuf>,
     /// Seconds that running tasks get to finish after SIGTERM; then they are stopped and given back.
@@ -212,6 +219,8 @@ impl Default for WorkerOptions {
             name: String::new(),
             queues: vec!["default".to_owned()],
             slots: 0,
+            trigger_slots: 1000,
+            callback_timeout_secs: 600.0,
             dir: None,
             drain_grace_secs: 30.0,
             kill_grace_secs: 5.0,

@@ -99,12 +99,14 @@ impl Check<'_> {
         self.at_least("scheduler.repair_secs", c.scheduler.repair_secs, 0.05);
         self.at_least("scheduler.parallelism", f64::from(c.scheduler.parallelism), 1.0);
         self.at_least("scheduler.max_worker_losses", f64::from(c.scheduler.max_worker_losses), 1.0);
+        self.at_least("scheduler.max_map_length", f64::from(c.scheduler.max_map_length), 1.0);
         self.at_least("queue.window", f64::from(c.queue.window), 1.0);
         self.at_least("dags.scan_secs", c.dags.scan_secs, 0.1);
         self.at_least("dags.parse_timeout_secs", c.dags.parse_timeout_secs, 0.1);
         self.at_least("dags.parse_processes", f64::from(c.dags.parse_processes), 1.0);
         self.at_least("worker.drain_grace_secs", c.worker.drain_grace_secs, 0.0);
         self.at_least("worker.kill_grace_secs", c.worker.kill_grace_secs, 0.0);
+        self.at_least("worker.callback_timeout_secs", c.worker.callback_timeout_secs, 1.0);
         for (key, value, least) in [
             ("scheduler.xcom_max_bytes", c.scheduler.xcom_max_bytes, 1024),
             ("scheduler.log_max_bytes", c.scheduler.log_max_bytes, 1024),

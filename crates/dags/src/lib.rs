@@ -5,6 +5,7 @@
 
 pub mod airflow;
 mod bundle;
+mod check;
 mod ignore;
 mod order;
 mod problem;

@@ -2,7 +2,7 @@
 //! would commit taken every 64 events. An element is one transition; each task instance makes four: scheduled, queued,
 //! running, success.
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tradewind_engine::{
@@ -12,30 +12,8 @@ use tradewind_types::*;
 use uuid::Uuid;
 
 fn spec(tasks: Vec<TaskSpec>) -> DagSpec {
-    DagSpec {
-        dag_id: DagId::from("bench"),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        timetable: Timetable::None,
-        schedule_text: None,
-        timezone: "UTC".to_owned(),
-        start_date: None,
-        end_date: None,
-        catchup: false,
-        max_active_runs: 100_000,
-        max_active_tasks: 100_000,
-        max_consecutive_failed_dag_runs: 0,
-        dagrun_timeout: None,
-        fail_fast: false,
-        is_paused_upon_creation: None,
-        tags: Vec::new(),
-        owners: Vec::new(),
-        params: BTreeMap::new(),
-        tasks,
-        task_groups: Vec::new(),
-        source: DagSource { kind: SourceKind::Yaml, rel_path: "bench.yaml".to_owned() },
-    }
+    let source = DagSource { kind: SourceKind::Yaml, rel_path: "bench.yaml".to_owned() };
+    DagSpec { max_active_runs: 100_000, max_active_tasks: 100_000, tasks, ..DagSpec::new("bench", source) }
 }
 
 fn task(position: usize, upstream: Vec<usize>) -> TaskSpec {
@@ -49,6 +27,20 @@ fn wide(width: usize) -> DagSpec {
     let mut tasks = vec![task(0, vec![])];
     tasks.extend((1..=width).map(|position| task(position, vec![0])));
     tasks.push(task(width + 1, (1..=width).collect()));
+    spec(tasks)
+}
+
+/// Mapped tasks of 1,000 instances each, and one that waits for all of them.
+fn mapped(instances: usize) -> DagSpec {
+    let mut tasks: Vec<TaskSpec> = (0..instances / 1_000)
+        .map(|position| {
+            let mut task = task(position, Vec::new());
+            let rows = ExpandArg::Literal { length: 1_000, values: None };
+            task.expand = Some(Expand::Rows { rows });
+            task
+        })
+        .collect();
+    tasks.push(task(instances, (0..instances / 1_000).collect()));
     spec(tasks)
 }
 
@@ -68,8 +60,13 @@ struct Shell {
 impl Shell {
     fn new(spec: &DagSpec, slots: i64) -> Self {
         let now = Timestamp::from_second(1_768_058_400).unwrap_or(Timestamp::UNIX_EPOCH);
-        let pool =
-            Pool { name: PoolName::from(DEFAULT_POOL), slots, description: String::new(), include_deferred: false };
+        let pool = Pool {
+            name: PoolName::from(DEFAULT_POOL),
+            slots,
+            description: String::new(),
+            include_deferred: false,
+            rate: None,
+        };
         let snapshot = Snapshot { pools: vec![pool], ..Snapshot::default() };
         let options = EngineOptions { parallelism: u32::MAX, ..EngineOptions::default() };
         let (engine, effects) = Engine::new(options, snapshot, now);
@@ -137,6 +134,8 @@ impl Shell {
                     outcome: AttemptOutcome::Success,
                     xcoms: Vec::new(),
                     skip: Vec::new(),
+                    asset_events: Vec::new(),
+                    rendered_map_index: None,
                     note: None,
                     ended_at: self.now,
                 }));
@@ -149,10 +148,22 @@ impl Shell {
 fn whole_runs(c: &mut Criterion) {
     let mut group = c.benchmark_group("transitions");
     group.sample_size(10);
-    for (name, dag, runs) in
-        [("wide_1_10k_1", wide(10_000), 1), ("chain_10k", chain(10_000), 1), ("1000_runs_x_10_tasks", chain(10), 1_000)]
-    {
-        let instances = dag.tasks.len() * runs;
+    // The curves: DAGs up to 100,000 tasks, wide and deep, and up to 10,000 active runs of 10 tasks.
+    let mut curve: Vec<(String, DagSpec, usize)> = Vec::new();
+    for size in [1_000, 10_000, 100_000] {
+        curve.push((format!("wide_{size}"), wide(size), 1));
+        curve.push((format!("chain_{size}"), chain(size), 1));
+        curve.push((format!("mapped_{size}"), mapped(size), 1));
+    }
+    for runs in [100, 1_000, 10_000] {
+        curve.push((format!("{runs}_runs_x_10_tasks"), chain(10), runs));
+    }
+    for (name, dag, runs) in curve {
+        let instances = match &dag.tasks[0].expand {
+            Some(_) => 1 + 1_000 * (dag.tasks.len() - 1),
+            None => dag.tasks.len() * runs,
+        };
+        // Scheduled, queued, running, success.
         group.throughput(Throughput::Elements(4 * instances as u64));
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter_batched(

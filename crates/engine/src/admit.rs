@@ -1,63 +1,70 @@
 //! Admission: from `scheduled` to `queued`, best first, under pools, `parallelism` and the concurrency limits
 //! (semantics E4).
 //!
-//! Each run keeps its ready instances in groups (one pool, one number of slots, one limited task). A group shows its first
-//! instance to the pool while nothing about the run or task holds it, so that a release wakes one entry and nothing is
-//! ever searched through.
+//! Each run keeps its ready instances in groups (one pool, one number of slots, the same limits). A group shows its first
+//! instance to the pool while nothing about the run holds it; while a limit over all runs is reached it is parked there, so
+//! that a release wakes one entry and nothing is ever searched through.
 
 use tradewind_types::{Hint, RunState, TaskState, hint_score};
 
 use crate::{
     Dispatch, Effects, Engine,
-    memory::{At, Rank},
+    engine::plus,
+    memory::{At, Due, LimitOn, Limiter, Rank},
 };
 
 impl Engine {
+    /// The limiter of a limit over all runs.
+    pub(crate) fn limiter(&mut self, on: LimitOn) -> u32 {
+        if let Some(&at) = self.limiter_at.get(&on) {
+            return at;
+        }
+        let at = crate::graph::index(self.limiters.len());
+        self.limiters.push(Limiter { on: on.clone(), active: 0, parked: std::collections::BTreeMap::new() });
+        self.limiter_at.insert(on, at);
+        at
+    }
+
     /// Brings what the pool sees of a group up to date.
     pub(crate) fn show_group(&mut self, run_at: u32, group_at: u32) {
         let run = &self.runs[run_at];
-        let dag_at = run.dag;
-        let dag = &self.dags[dag_at as usize];
+        let dag = &self.dags[run.dag as usize];
         let group = &run.groups[group_at as usize];
-        let spec = group.task.map(|task| (task, run.graph.spec(task)));
         let held = dag.row.is_paused
             || run.row.state != RunState::Running
             || run.active >= run.graph.version.spec.max_active_tasks
-            || spec.is_some_and(|(task, spec)| {
-                spec.max_active_tis_per_dagrun.is_some_and(|limit| run.active_of[task as usize] >= limit)
+            || group.task.is_some_and(|task| {
+                let limit = run.graph.spec(task).max_active_tis_per_dagrun;
+                limit.is_some_and(|limit| run.active_of[task as usize] >= limit)
             });
         let first = if held { None } else { group.ready.first().copied() };
-        let full = first.is_some()
-            && spec.is_some_and(|(_, spec)| {
-                spec.max_active_tis_per_dag
-                    .is_some_and(|limit| dag.limiters.get(&spec.task_id).is_some_and(|limiter| limiter.active >= limit))
-            });
-        let (pool, need) = (group.pool, group.need);
+        let full = first.and_then(|rank| Some((self.full_limit(&group.limits)?, rank)));
+        let shown = if full.is_some() { None } else { first };
         let (was_shown, was_parked) = (group.shown, group.parked);
-        let (shown, parked) = if full { (None, first) } else { (first, None) };
-        if shown == was_shown && parked == was_parked {
+        if shown == was_shown && full == was_parked {
             return;
         }
-        if was_parked != parked
-            && let Some((_, spec)) = spec
-        {
-            let task_id = spec.task_id.clone();
-            let limiter = self.dags[dag_at as usize].limiters.entry(task_id).or_default();
-            let set = limiter.parked.entry((pool, need)).or_default();
-            if let Some(rank) = was_parked {
-                set.remove(&rank);
+        let (pool, need) = (group.pool, group.need);
+        if was_parked != full {
+            let limits = group.limits.clone();
+            if let Some((place, rank)) = was_parked {
+                let (limiter, limit) = limits[place];
+                let parked = &mut self.limiters[limiter as usize].parked;
+                if let Some(set) = parked.get_mut(&(pool, need, limit)) {
+                    set.remove(&rank);
+                    if set.is_empty() {
+                        parked.remove(&(pool, need, limit));
+                    }
+                }
             }
-            if let Some(rank) = parked {
-                set.insert(rank);
-            }
-            if set.is_empty() {
-                limiter.parked.remove(&(pool, need));
+            if let Some((place, rank)) = full {
+                let (limiter, limit) = limits[place];
+                self.limiters[limiter as usize].parked.entry((pool, need, limit)).or_default().insert(rank);
             }
         }
         let group = &mut self.runs[run_at].groups[group_at as usize];
         group.shown = shown;
-        group.parked = parked;
-        let task = group.task;
+        group.parked = full;
         if was_shown != shown {
             let set = self.pools[pool as usize].ready.entry(need).or_default();
             if let Some(rank) = was_shown {
@@ -68,24 +75,37 @@ impl Engine {
             }
             self.refresh_pool(pool);
         }
-        // It gave up its place at a limited task: another run may take it.
-        if was_shown.is_some()
+        // The place that it was offered at a limit is free for another, when it cannot take it.
+        if let Some((place, _)) = was_parked
             && shown.is_none()
-            && parked.is_none()
-            && let Some(task) = task
+            && full.is_none_or(|(now, _)| now != place)
         {
-            self.unpark(dag_at, run_at, task);
+            let (limiter, _) = self.runs[run_at].groups[group_at as usize].limits[place];
+            self.unpark(limiter);
+        }
+        // It gave up its place at its limits: another group may take it.
+        if was_shown.is_some() && shown.is_none() {
+            for (limiter, _) in self.runs[run_at].groups[group_at as usize].limits.clone() {
+                self.unpark(limiter);
+            }
         }
     }
 
-    /// Shows the best parked group of each kind, if the task's limit over all runs has room again.
-    pub(crate) fn unpark(&mut self, dag: u32, run: u32, task: u32) {
-        let task_id = &self.runs[run].graph.spec(task).task_id;
-        let Some(limiter) = self.dags[dag as usize].limiters.get(task_id) else {
-            return;
-        };
-        let best: smallvec::SmallVec<[Rank; 2]> =
-            limiter.parked.values().filter_map(|set| set.first().copied()).collect();
+    /// The first of `limits` that is reached.
+    fn full_limit(&self, limits: &[(u32, u32)]) -> Option<usize> {
+        limits.iter().position(|&(limiter, limit)| self.limiters[limiter as usize].active >= limit)
+    }
+
+    /// Shows the best parked group of each kind, where the limit has room again.
+    pub(crate) fn unpark(&mut self, limiter: u32) {
+        let limiter = &self.limiters[limiter as usize];
+        let active = limiter.active;
+        let best: smallvec::SmallVec<[Rank; 2]> = limiter
+            .parked
+            .iter()
+            .filter(|((_, _, limit), _)| active < *limit)
+            .filter_map(|(_, set)| set.first().copied())
+            .collect();
         for rank in best {
             let run = &self.runs[rank.at.run];
             let group = run.graph.node(run.ti(rank.at.ti).task).group;
@@ -115,26 +135,54 @@ impl Engine {
         if self.executing >= self.options.parallelism {
             return false;
         }
-        let Some(&(rank, _)) = self.heads.first() else {
+        let Some(&(rank, pool)) = self.heads.first() else {
             return false;
         };
         let at = rank.at;
         let run = &self.runs[at.run];
-        let node = run.graph.node(run.ti(at.ti).task);
-        if let Some(task) = run.groups[node.group as usize].task {
-            let spec = run.graph.spec(task);
-            let full = spec.max_active_tis_per_dag.is_some_and(|limit| {
-                self.dags[run.dag as usize].limiters.get(&spec.task_id).is_some_and(|limiter| limiter.active >= limit)
-            });
-            if full {
-                // Another run took the last place since this one was shown: park it.
-                let group = node.group;
-                self.show_group(at.run, group);
-                return true;
-            }
+        let group = run.graph.node(run.ti(at.ti).task).group;
+        if self.full_limit(&run.groups[group as usize].limits).is_some() {
+            // Another group took the last place since this one was shown: park it.
+            self.show_group(at.run, group);
+            return true;
         }
+        self.note_start(pool);
         self.enqueue(at, effects);
         true
+    }
+
+    /// Counts a start against the pool's rate limit, and sets the timer for when it has room again.
+    fn note_start(&mut self, pool_at: u32) {
+        let now = self.now;
+        let pool = &mut self.pools[pool_at as usize];
+        let Some(rate) = pool.config.as_ref().and_then(|pool| pool.rate) else { return };
+        pool.started.push_back(now);
+        if pool.started.len() >= rate.starts as usize
+            && let Some(&oldest) = pool.started.front()
+        {
+            self.set_timer(rate_ends(oldest, rate), Due::Rate { pool: pool_at });
+        }
+    }
+
+    /// Forgets starts that count no more against a pool's rate limit.
+    pub(crate) fn renew_rate(&mut self, pool_at: u32) {
+        let now = self.now;
+        let pool = &mut self.pools[pool_at as usize];
+        let rate = pool.config.as_ref().and_then(|pool| pool.rate);
+        while let Some(&oldest) = pool.started.front()
+            && rate.is_none_or(|rate| rate_ends(oldest, rate) <= now)
+        {
+            pool.started.pop_front();
+        }
+        self.refresh_pool(pool_at);
+    }
+
+    /// When a pool that started as many as its rate allows may start the next.
+    pub(crate) fn rate_opens(&self, pool_at: u32) -> Option<tradewind_types::Timestamp> {
+        let pool = &self.pools[pool_at as usize];
+        let rate = pool.config.as_ref()?.rate?;
+        let full = pool.started.len() >= rate.starts as usize;
+        pool.started.front().filter(|_| full).map(|&oldest| rate_ends(oldest, rate))
     }
 
     /// Dispatches an instance: the next attempt of it waits in its queue. Also for an attempt that a worker gives back:
@@ -168,4 +216,9 @@ impl Engine {
         let row = &self.runs[at.run].ti(at.ti).row;
         effects.dispatch.push(Dispatch::Forget { queue: row.queue.clone(), key: row.key() });
     }
+}
+
+/// When a start stops counting.
+fn rate_ends(started: tradewind_types::Timestamp, rate: tradewind_types::RateLimit) -> tradewind_types::Timestamp {
+    plus(started, std::time::Duration::from_secs(u64::from(rate.per_secs)))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tradewind_types::{
     ApiError, AttemptKey, AttemptOutcome, AttemptReport, ClaimRefusal, Grant, LeaseToken, QueueName, TaskId, TaskState,
-    TaskTry, Timestamp, WorkerName, XCom, XComValue,
+    TaskTry, Timestamp, WorkerName, XCOM_RETURN_KEY, XCom, XComValue,
 };
 
 use crate::{
     ClaimAnswer, ClaimOffer, ClaimRequest, Dispatch, Effects, Engine, Reply,
+    deferral::trigger_queue,
     engine::plus,
     memory::{At, Due},
     retry,
@@ -22,9 +23,12 @@ impl Engine {
 
     fn claim_one(&mut self, request: &ClaimRequest, offer: ClaimOffer, effects: &mut Effects) -> ClaimAnswer {
         // The same token again: the answer was lost on its way.
+        if let Some(&id) = self.callback_tokens.get(&offer.token) {
+            return self.claim_callback(request, offer, id, effects);
+        }
         if let Some(&at) = self.tokens.get(&offer.token) {
             let row = &self.runs[at.run].ti(at.ti).row;
-            let same = row.state == TaskState::Running
+            let same = matches!(row.state, TaskState::Running | TaskState::Deferred)
                 && row.worker.as_ref() == Some(&request.worker)
                 && offer.key.is_none_or(|key| key == row.key());
             if !same {
@@ -35,14 +39,19 @@ impl Engine {
         }
         let at = match offer.key {
             Some(key) => {
+                if self.callbacks.contains_key(&key.ti) {
+                    return self.claim_callback(request, offer, key.ti, effects);
+                }
                 let Some(&at) = self.tis.get(&key.ti) else {
                     return ClaimAnswer::Refused(ClaimRefusal::Unknown);
                 };
-                let row = &self.runs[at.run].ti(at.ti).row;
-                if row.state != TaskState::Queued || row.attempt != key.attempt {
+                let ti = self.runs[at.run].ti(at.ti);
+                let row = &ti.row;
+                if !(row.state == TaskState::Queued || ti.unhosted) || row.attempt != key.attempt {
                     return ClaimAnswer::Refused(ClaimRefusal::Stale);
                 }
-                if !request.queues.contains(&row.queue) {
+                let queue = if ti.unhosted { &trigger_queue(&row.queue) } else { &row.queue };
+                if !request.queues.contains(queue) {
                     return ClaimAnswer::Refused(ClaimRefusal::WrongQueue);
                 }
                 at
@@ -51,15 +60,25 @@ impl Engine {
                 return ClaimAnswer::Refused(ClaimRefusal::Stale);
             }
             None => {
-                let Some(at) = self.best_queued(&request.queues) else {
+                let Some((queue, key)) = self.best_queued(&request.queues) else {
                     return ClaimAnswer::Nothing;
                 };
                 // Nobody popped its hint.
-                self.forget_hint(at, effects);
+                effects.dispatch.push(Dispatch::Forget { queue, key });
                 self.spend(offer.token);
+                if self.callbacks.contains_key(&key.ti) {
+                    return self.claim_callback(request, offer, key.ti, effects);
+                }
+                let Some(&at) = self.tis.get(&key.ti) else {
+                    return ClaimAnswer::Nothing;
+                };
                 at
             }
         };
+        if self.runs[at.run].ti(at.ti).unhosted {
+            self.host(at, &request.worker, offer.token);
+            return ClaimAnswer::Granted(Box::new(self.grant(at, offer.token)));
+        }
         let now = self.now;
         let ti = self.runs[at.run].ti_mut(at.ti);
         ti.acked = false;
@@ -67,10 +86,13 @@ impl Engine {
         row.token = Some(offer.token);
         row.worker = Some(request.worker.clone());
         row.end_date = None;
-        if row.first_poke_at.is_none() {
+        let resumes = row.deferral.is_some();
+        if row.start_date.is_none() || !(resumes || row.first_poke_at.is_some()) {
             row.start_date = Some(now);
         }
-        if row.attempt > 1 {
+        // As Airflow: a task that goes on after a wait keeps what it pushed before.
+        if row.attempt > 1 && !resumes {
+            row.xcom_length = None;
             effects.rows.xcoms_cleared.push(row.id);
             effects.rows.xcoms.retain(|xcom| xcom.ti != row.id);
         }
@@ -92,18 +114,19 @@ impl Engine {
         self.spent_since.push_back((until, token));
     }
 
-    fn best_queued(&self, queues: &[QueueName]) -> Option<At> {
-        let (_, key) = queues
+    fn best_queued(&self, queues: &[QueueName]) -> Option<(QueueName, AttemptKey)> {
+        let (_, name) = queues
             .iter()
-            .filter_map(|name| self.queue_at.get(name))
-            .filter_map(|&queue| self.queues[queue as usize].hints.first())
+            .filter_map(|name| Some((self.queues[*self.queue_at.get(name)? as usize].hints.first()?, name)))
             .min()?;
-        self.tis.get(&key.ti).copied()
+        let queue = &self.queues[*self.queue_at.get(name)? as usize];
+        queue.hints.first().map(|(_, key)| (name.clone(), *key))
     }
 
     fn grant(&self, at: At, token: LeaseToken) -> Grant {
         let run = &self.runs[at.run];
         let ti = run.ti(at.ti).row.clone();
+        let (upstream_map_indexes, expanded_count) = self.mapping_of(at);
         Grant {
             token,
             lease: self.options.lease,
@@ -111,6 +134,8 @@ impl Engine {
             ti,
             run: Arc::clone(&run.row),
             version: Arc::clone(&run.graph.version),
+            upstream_map_indexes,
+            expanded_count,
         }
     }
 
@@ -132,8 +157,7 @@ impl Engine {
     /// A lease timer came up: it moves on if the lease was renewed, else the attempt is lost.
     pub(crate) fn lease_due(&mut self, at: At, attempt: u32, effects: &mut Effects) {
         let ti = self.runs[at.run].ti(at.ti);
-        let holds = matches!(ti.row.state, TaskState::Running | TaskState::Restarting);
-        if !holds || ti.row.attempt != attempt {
+        if !ti.is_held() || ti.row.attempt != attempt {
             return;
         }
         let until = ti.lease_until;
@@ -159,14 +183,19 @@ impl Engine {
         for at in gone {
             self.lost(at, "it started anew", effects);
         }
+        for id in self.callbacks_of(worker) {
+            self.callback_lost(id, effects);
+        }
     }
 
     /// Ends an attempt whose worker is lost: the try is used up, as Airflow does with a zombie.
     fn lost(&mut self, at: At, why: &str, effects: &mut Effects) {
         let ti = self.runs[at.run].ti_mut(at.ti);
         let worker = ti.row.worker.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-        if ti.row.state == TaskState::Restarting {
-            return self.finish_restart(at, effects);
+        match ti.row.state {
+            TaskState::Restarting => return self.finish_restart(at, effects),
+            TaskState::Deferred => return self.host_lost(at, effects),
+            _ => {}
         }
         ti.row.worker_losses = ti.row.worker_losses.saturating_add(1);
         let losses = ti.row.worker_losses;
@@ -178,6 +207,8 @@ impl Engine {
         self.fail(at, !poison, None, Some(note), effects);
         // Whatever the lost worker still says is stale.
         self.forget_token(at);
+        // Its process could not run the callbacks.
+        self.call_back_task(at, effects);
     }
 
     /// Ends a failed attempt: up for retry if the rule allows, else failed.
@@ -198,6 +229,7 @@ impl Engine {
         let row = &mut run.tis[at.ti as usize].row;
         row.end_date = Some(now);
         row.note = note;
+        row.deferral = None;
         if may_retry && retry::is_eligible(row.try_number, row.max_tries) {
             let delay = delay.unwrap_or_else(|| {
                 retry::retry_delay(&spec.retry, row.dag_id.as_str(), row.task_id.as_str(), date, row.try_number, cap)
@@ -207,7 +239,7 @@ impl Engine {
             self.set_state(at, TaskState::UpForRetry);
             self.set_again_timer(at);
             // Meanwhile its trigger rule or a branch may have settled it.
-            self.consider(at);
+            self.consider(at, effects);
         } else {
             self.set_state(at, TaskState::Failed);
         }
@@ -241,14 +273,18 @@ impl Engine {
         let stale = || ApiError::stale(format!("attempt {key} is over or belongs to another worker; stop it"));
         let at = *self.tis.get(&key.ti).ok_or_else(stale)?;
         let row = &self.runs[at.run].ti(at.ti).row;
-        if row.state == TaskState::Running && row.attempt == key.attempt && row.token == Some(token) {
-            Ok(at)
-        } else {
-            Err(stale())
-        }
+        let runs = matches!(row.state, TaskState::Running | TaskState::Deferred);
+        if runs && row.attempt == key.attempt && row.token == Some(token) { Ok(at) } else { Err(stale()) }
     }
 
     pub(crate) fn check_attempt(&self, key: AttemptKey, token: LeaseToken) -> Result<Reply, ApiError> {
+        if let Some(callback) = self.current_callback(key, token) {
+            return Ok(Reply::Callback {
+                callback: Box::new(callback.row.clone()),
+                run: Arc::clone(&callback.run),
+                version: Arc::clone(&callback.version),
+            });
+        }
         let at = self.current_attempt(key, token)?;
         let run = &self.runs[at.run];
         Ok(Reply::Attempt {
@@ -272,7 +308,7 @@ impl Engine {
             });
             let state = held.map(|at| self.runs[at.run].ti(at.ti).row.state);
             match (held, state) {
-                (Some(at), Some(TaskState::Running)) => {
+                (Some(at), Some(TaskState::Running | TaskState::Deferred)) => {
                     self.renew(at);
                     self.runs[at.run].ti_mut(at.ti).acked = true;
                 }
@@ -280,6 +316,7 @@ impl Engine {
                     self.runs[at.run].ti_mut(at.ti).acked = true;
                     cancel.push(token);
                 }
+                _ if self.renew_callback(key, token) => {}
                 _ => cancel.push(token),
             }
         }
@@ -308,6 +345,9 @@ impl Engine {
                 report.key
             ))
         };
+        if self.callbacks.contains_key(&report.key.ti) {
+            return self.report_callback(report, effects);
+        }
         let at = *self.tis.get(&report.key.ti).ok_or_else(stale)?;
         let ti = self.runs[at.run].ti(at.ti);
         if ti.ended == Some((report.key.attempt, report.token)) {
@@ -322,6 +362,12 @@ impl Engine {
                 self.finish_restart(at, effects);
                 return Ok(Reply::Done);
             }
+            TaskState::Deferred => {
+                self.push_xcoms(at, report.xcoms, effects);
+                self.runs[at.run].ti_mut(at.ti).ended = Some((report.key.attempt, report.token));
+                self.trigger_report(at, report.outcome, effects);
+                return Ok(Reply::Done);
+            }
             _ => return Err(stale()),
         }
         let now = self.now;
@@ -331,12 +377,20 @@ impl Engine {
         ti.row.worker_losses = 0;
         ti.row.end_date = Some(now);
         ti.row.note = report.note;
+        if report.rendered_map_index.is_some() {
+            ti.row.rendered_map_index = report.rendered_map_index;
+        }
         match report.outcome {
             AttemptOutcome::Success => {
+                ti.row.deferral = None;
                 self.set_state(at, TaskState::Success);
                 self.skip_tasks(at, &report.skip);
+                self.assets_updated(at, report.asset_events, effects);
             }
-            AttemptOutcome::Skipped => self.set_state(at, TaskState::Skipped),
+            AttemptOutcome::Skipped => {
+                ti.row.deferral = None;
+                self.set_state(at, TaskState::Skipped);
+            }
             AttemptOutcome::Failed { retry, delay } => {
                 let note = self.runs[at.run].ti_mut(at.ti).row.note.take();
                 self.fail(at, retry, delay, note, effects);
@@ -345,10 +399,21 @@ impl Engine {
                 let row = &mut ti.row;
                 row.next_at = Some(tradewind_types::truncate_micros(next_at));
                 row.first_poke_at = row.first_poke_at.or(row.start_date);
+                row.reschedules = row.reschedules.saturating_add(1);
+                row.deferral = None;
                 self.keep_try(at, TaskState::UpForReschedule, effects);
                 self.set_state(at, TaskState::UpForReschedule);
                 self.set_again_timer(at);
-                self.consider(at);
+                self.consider(at, effects);
+            }
+            AttemptOutcome::Deferred { trigger, timeout, next_method, next_kwargs } => {
+                self.defer(at, trigger, timeout, next_method, next_kwargs, effects);
+            }
+            AttemptOutcome::TriggerFired { .. }
+            | AttemptOutcome::TriggerEnded { .. }
+            | AttemptOutcome::TriggerFailed { .. } => {
+                let note = Some("its worker reported the end of a trigger, which it did not run".to_owned());
+                self.fail(at, true, None, note, effects);
             }
             AttemptOutcome::Released => {
                 let row = &mut ti.row;
@@ -385,7 +450,11 @@ impl Engine {
         }
     }
 
-    pub(crate) fn push_xcoms(&self, at: At, xcoms: Vec<XComValue>, effects: &mut Effects) {
+    pub(crate) fn push_xcoms(&mut self, at: At, xcoms: Vec<XComValue>, effects: &mut Effects) {
+        if let Some(value) = xcoms.iter().rfind(|xcom| xcom.key == XCOM_RETURN_KEY) {
+            self.runs[at.run].ti_mut(at.ti).row.xcom_length = Some(value.mapped_length.unwrap_or(0));
+            self.touch_ti(at);
+        }
         let row = &self.runs[at.run].ti(at.ti).row;
         let created_at: Timestamp = self.now;
         effects.rows.xcoms.extend(xcoms.into_iter().map(|xcom| XCom {
@@ -412,6 +481,7 @@ impl Engine {
         row.start_date.get_or_insert(now);
         row.end_date = Some(now);
         row.next_at = None;
+        row.deferral = None;
         row.note = why;
         self.set_state(at, to);
         self.forget_token(at);
@@ -423,8 +493,11 @@ impl Engine {
         let row = &self.runs[at.run].ti(at.ti).row;
         match (row.state, &row.worker, row.token) {
             (TaskState::Queued, ..) => self.forget_hint(at, effects),
-            (TaskState::Running | TaskState::Restarting, Some(worker), Some(token)) => {
+            (TaskState::Running | TaskState::Restarting | TaskState::Deferred, Some(worker), Some(token)) => {
                 effects.dispatch.push(Dispatch::Cancel { worker: worker.clone(), token });
+            }
+            (TaskState::Deferred, ..) if self.runs[at.run].ti(at.ti).unhosted => {
+                effects.dispatch.push(Dispatch::Forget { queue: trigger_queue(&row.queue), key: row.key() });
             }
             _ => {}
         }

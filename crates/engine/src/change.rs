@@ -4,33 +4,45 @@ use tradewind_types::{TaskState, hint_score};
 
 use crate::{
     Engine,
-    memory::{At, Run},
+    memory::{At, LimitOn, Run},
 };
 
 /// Whether a task instance may go from one state to another (Airflow's states, semantics E2).
 pub const fn is_legal(from: TaskState, to: TaskState) -> bool {
     use TaskState::{
-        Deferred, Failed, NoStatus, Queued, Removed, Restarting, Running, Scheduled, Skipped, Success, UpForReschedule,
-        UpForRetry, UpstreamFailed,
+        AwaitingInput, Deferred, Failed, NoStatus, Queued, Removed, Restarting, Running, Scheduled, Skipped, Success,
+        UpForReschedule, UpForRetry, UpstreamFailed,
     };
     match from {
         // Waiting: it becomes ready, is settled by its trigger rule or by a person, or (without work) succeeds at once.
-        NoStatus => matches!(to, Scheduled | Success | Failed | Skipped | UpstreamFailed | Removed),
-        Scheduled => matches!(to, Queued | NoStatus | Success | Failed | Skipped | UpstreamFailed),
-        Queued => matches!(to, Running | NoStatus | Success | Failed | Skipped),
+        NoStatus => matches!(to, Scheduled | Deferred | Success | Failed | Skipped | UpstreamFailed | Removed),
+        Scheduled => matches!(to, Queued | NoStatus | Success | Failed | Skipped | UpstreamFailed | Removed),
+        Queued => matches!(to, Running | NoStatus | Success | Failed | Skipped | Removed),
         Running => {
-            matches!(to, Success | Failed | Skipped | UpForRetry | UpForReschedule | Deferred | Restarting | Queued)
+            matches!(
+                to,
+                Success
+                    | Failed
+                    | Skipped
+                    | UpForRetry
+                    | UpForReschedule
+                    | Deferred
+                    | AwaitingInput
+                    | Restarting
+                    | Queued
+                    | Removed
+            )
         }
-        Restarting => matches!(to, NoStatus | Success | Failed | Skipped),
+        Restarting => matches!(to, NoStatus | Success | Failed | Skipped | Removed),
         UpForRetry | UpForReschedule => {
-            matches!(to, Scheduled | NoStatus | Success | Failed | Skipped | UpstreamFailed | Removed)
+            matches!(to, Scheduled | Deferred | NoStatus | Success | Failed | Skipped | UpstreamFailed | Removed)
         }
-        Deferred | TaskState::AwaitingInput => {
-            matches!(to, Scheduled | NoStatus | Success | Failed | Skipped)
+        Deferred | AwaitingInput => {
+            matches!(to, Scheduled | NoStatus | Success | Failed | Skipped | Removed)
         }
         // Terminal is final, unless a person clears or marks it.
         Success | Failed | Skipped | UpstreamFailed | Removed => {
-            matches!(to, NoStatus | Success | Failed | Skipped)
+            matches!(to, NoStatus | Success | Failed | Skipped | Removed)
         }
     }
 }
@@ -40,8 +52,13 @@ pub(crate) const fn is_live(state: TaskState) -> bool {
     !matches!(state, TaskState::NoStatus) && !state.is_finished()
 }
 
+/// Whether it counts for a limit over all runs.
+pub(crate) const fn counts_for(on: &LimitOn, state: TaskState) -> bool {
+    if matches!(on, LimitOn::Task(..)) { counts_for_task(state) } else { state.is_executing() }
+}
+
 /// Whether it counts for `max_active_tis_per_dag` and `max_active_tis_per_dagrun`.
-const fn counts_for_task(state: TaskState) -> bool {
+pub(crate) const fn counts_for_task(state: TaskState) -> bool {
     state.is_executing() || matches!(state, TaskState::Deferred | TaskState::AwaitingInput)
 }
 
@@ -97,7 +114,6 @@ impl Engine {
         let node = run.graph.node(task);
         let group = node.group;
         let queue = run.queues[node.queue as usize];
-        let dag = run.dag;
         let run_settled = !run.row.state.is_finished() && (run.unfinished == 0 || run.live == 0);
 
         // Where it stands in its pool.
@@ -117,6 +133,10 @@ impl Engine {
         }
 
         // Where it stands in its queue.
+        if old == TaskState::Deferred {
+            self.leave_host(at);
+        }
+        let run = &mut self.runs[at.run];
         let queue = &mut self.queues[queue as usize];
         step_by(&mut queue.running, runs(old), runs(new), 1);
         if let (Some(score), Some(queued_at)) = (score, queued_at) {
@@ -140,13 +160,14 @@ impl Engine {
         }
 
         // Its task's own limits.
-        let counted = (counts_for_task(old), counts_for_task(new));
-        let limited = run.groups[group as usize].task.is_some();
-        if limited && counted.0 != counted.1 {
-            step(&mut run.active_of[task as usize], counted.0, counted.1);
-            let task_id = run.graph.spec(task).task_id.clone();
-            let limiter = self.dags[dag as usize].limiters.entry(task_id).or_default();
-            step(&mut limiter.active, counted.0, counted.1);
+        let limits = run.groups[group as usize].limits.clone();
+        let limited = run.groups[group as usize].task.is_some() || !limits.is_empty();
+        if !run.active_of.is_empty() {
+            step(&mut run.active_of[task as usize], counts_for_task(old), counts_for_task(new));
+        }
+        for &(limiter, _) in &limits {
+            let limiter = &mut self.limiters[limiter as usize];
+            step(&mut limiter.active, counts_for(&limiter.on, old), counts_for(&limiter.on, new));
         }
 
         // Whether it waits for admission.
@@ -163,8 +184,11 @@ impl Engine {
         } else if old == TaskState::Scheduled || new == TaskState::Scheduled || limited {
             self.show_group(at.run, group);
         }
-        if limited && counted.0 && !counted.1 {
-            self.unpark(dag, at.run, task);
+        for (limiter, _) in limits {
+            let on = &self.limiters[limiter as usize].on;
+            if counts_for(on, old) && !counts_for(on, new) {
+                self.unpark(limiter);
+            }
         }
         self.refresh_pool(pool);
 
@@ -184,10 +208,21 @@ impl Engine {
     /// Keeps the counters of what lies directly downstream, and of teardowns around it.
     fn count_upstream(&mut self, at: At, old: TaskState, new: TaskState) {
         let run = &mut self.runs[at.run];
-        let Run { graph, tis, .. } = run;
+        let Run { graph, tis, tallies, .. } = run;
         let task = tis[at.ti as usize].task;
-        // One instance a task for now: the position of the task is that of the instance.
+        if let Some(tally) = tallies.get_mut(task as usize) {
+            if let Some(slot) = tally.slot(old) {
+                *slot -= 1;
+            }
+            if let Some(slot) = tally.slot(new) {
+                *slot += 1;
+            }
+        }
+        // Without mapping around it, a task has one instance, at the task's own position.
         for &below in graph.down.of(task) {
+            if graph.node(below).dynamic {
+                continue;
+            }
             let counts = &mut tis[below as usize].up;
             if let Some(slot) = counts.slot(old) {
                 *slot -= 1;
@@ -195,6 +230,9 @@ impl Engine {
             if let Some(slot) = counts.slot(new) {
                 *slot += 1;
             }
+        }
+        if graph.mapped {
+            return;
         }
         for &teardown in graph.scope_watchers.of(task) {
             step(&mut tis[teardown as usize].scope_done, old.is_finished(), new.is_finished());

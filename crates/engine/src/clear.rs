@@ -14,31 +14,19 @@ impl Engine {
                 ApiError::not_found(format!("the run \"{}\" has no task \"{task_id}\"", request.run_id))
             })?);
         }
-        let mut chosen = if tasks.is_empty() {
-            vec![true; graph.nodes.len()]
+        let all: Vec<u32>;
+        let named = if tasks.is_empty() {
+            all = (0..index(graph.nodes.len())).collect();
+            &all
         } else {
-            let mut chosen = vec![false; graph.nodes.len()];
-            for &task in &tasks {
-                chosen[task as usize] = true;
-            }
-            chosen
+            &tasks
         };
-        let mut add = |along| {
-            for (task, reached) in graph.reach(&tasks, along).into_iter().enumerate() {
-                chosen[task] |= reached;
-            }
-        };
-        if request.downstream {
-            add(&graph.down);
-        }
-        if request.upstream {
-            add(&graph.up);
-        }
+        let chosen = graph.selection(named, request.upstream, request.downstream);
         let picked: Vec<At> = self.runs[position]
             .tis
             .iter()
             .enumerate()
-            .filter(|(_, ti)| chosen[ti.task as usize] && (!request.only_failed || is_failed(ti.row.state)))
+            .filter(|(_, ti)| !ti.absent && chosen[ti.task as usize] && is_wanted(request, &ti.row))
             .map(|(ti, _)| At { run: position, ti: index(ti) })
             .collect();
         if !request.dry_run && !picked.is_empty() {
@@ -63,13 +51,13 @@ impl Engine {
     }
 
     /// Clears instances of one run and brings the run back.
-    fn clear_instances(&mut self, position: u32, picked: &[At], effects: &mut Effects) {
+    pub(crate) fn clear_instances(&mut self, position: u32, picked: &[At], effects: &mut Effects) {
         for &at in picked {
             self.clear_instance(at, effects);
         }
         self.revive(position);
         for &at in picked {
-            self.consider(at);
+            self.consider(at, effects);
         }
     }
 
@@ -87,6 +75,10 @@ impl Engine {
                 self.reset(at);
             }
             state => {
+                if state == TaskState::Deferred {
+                    self.cancel(at, effects);
+                }
+                let row = &self.runs[at.run].ti(at.ti).row;
                 if state.is_finished() && row.worker.is_some() {
                     self.keep_try(at, state, effects);
                 }
@@ -115,6 +107,10 @@ impl Engine {
         row.end_date = None;
         row.first_poke_at = None;
         row.skips = Vec::new();
+        row.deferral = None;
+        row.reschedules = 0;
+        row.rendered_map_index = None;
+        row.xcom_length = None;
         self.touch_ti(at);
     }
 
@@ -126,7 +122,7 @@ impl Engine {
         row.note = Some("cleared while it ran".to_owned());
         self.keep_try(at, TaskState::Failed, effects);
         self.reset(at);
-        self.consider(at);
+        self.consider(at, effects);
     }
 
     /// A run with cleared instances: a finished one goes back to the queue.
@@ -135,6 +131,8 @@ impl Engine {
         let run = &mut self.runs[position];
         let row = std::sync::Arc::make_mut(&mut run.row);
         row.clear_number = row.clear_number.saturating_add(1);
+        // As Airflow, deadlines are worked out anew.
+        row.missed_deadlines = 0;
         row.queued_at = now;
         if row.state.is_finished() {
             row.state = RunState::Queued;
@@ -148,6 +146,7 @@ impl Engine {
             self.look_at_run(position);
         }
         self.touch_run(position);
+        self.set_deadlines(position);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -181,7 +180,7 @@ impl Engine {
             .tis
             .iter()
             .enumerate()
-            .filter(|(_, ti)| ti.task != task && below[ti.task as usize] && is_failed(ti.row.state))
+            .filter(|(_, ti)| !ti.absent && ti.task != task && below[ti.task as usize] && is_failed(ti.row.state))
             .map(|(ti, _)| At { run: at.run, ti: index(ti) })
             .collect();
         if !picked.is_empty() {
@@ -209,12 +208,22 @@ impl Engine {
         if was != state {
             self.audit("run.mark", &by, dag_id, run_id, None, Some(format!("{was} -> {state}")), effects);
             let note = format!("marked {state} by {by}");
-            let state_of = |ti: TaskState| match (state, ti) {
-                (RunState::Success, _) => TaskState::Success,
-                (_, TaskState::Running | TaskState::Restarting) => TaskState::Failed,
+            // As Airflow: what runs gets the run's state, what waits is skipped, teardowns do their work; the run is then
+            // not over before them.
+            let of_running = if state == RunState::Success { TaskState::Success } else { TaskState::Failed };
+            let state_of = |ti: TaskState| match ti {
+                TaskState::Running
+                | TaskState::Restarting
+                | TaskState::Deferred
+                | TaskState::UpForReschedule
+                | TaskState::AwaitingInput => of_running,
                 _ => TaskState::Skipped,
             };
-            self.stop_run(position, state, state_of, note, effects);
+            if self.has_open_teardown(position) {
+                self.stop_instances(position, state_of, &note, true, effects);
+            } else {
+                self.stop_run(position, state, state_of, note, None, effects);
+            }
             self.settle(effects);
         }
         Ok(Reply::Run(Box::new((*self.runs[position].row).clone())))
@@ -231,7 +240,7 @@ impl Engine {
         let run = &self.runs[position];
         run.graph
             .task(task_id.as_str())
-            .and_then(|task| run.instances(task).find(|&ti| run.ti(ti).row.map_index == map_index))
+            .and_then(|task| run.instance(task, map_index))
             .map(|ti| At { run: position, ti })
             .ok_or_else(|| {
                 let index = if map_index >= 0 { format!(" with map index {map_index}") } else { String::new() };
@@ -260,6 +269,13 @@ impl Engine {
             detail,
         });
     }
+}
+
+/// Whether a request to clear is about an instance of one of its tasks.
+fn is_wanted(request: &ClearRequest, row: &tradewind_types::TaskInstance) -> bool {
+    (!request.only_failed || is_failed(row.state))
+        && (!request.only_running || matches!(row.state, TaskState::Running | TaskState::Deferred))
+        && (request.map_indexes.is_empty() || request.map_indexes.contains(&row.map_index))
 }
 
 const fn is_failed(state: TaskState) -> bool {

@@ -7,12 +7,13 @@ use tradewind_types::{ApiError, AuditEvent, DEFAULT_POOL, DagId, DagRow, DagVers
 use crate::{
     Effects, Engine, Reply, check_spec,
     graph::{Graph, index},
-    memory::Dag,
+    memory::{Dag, LastRun},
 };
 
 impl Dag {
     pub(crate) fn new(row: DagRow, graph: Arc<Graph>, highest: u32) -> Self {
         Self {
+            last: row.last_scheduled.map(|(start, end)| LastRun { start, end }),
             past: graph.past,
             row,
             graph,
@@ -22,10 +23,10 @@ impl Dag {
             queued: std::collections::BTreeSet::new(),
             running: 0,
             active: 0,
-            last: None,
             next: None,
             timer: None,
-            limiters: std::collections::HashMap::new(),
+            question: 0,
+            asked: false,
             dirty: false,
             check: false,
         }
@@ -77,6 +78,10 @@ impl Engine {
                 source,
                 parsed_at: now,
                 failed_runs: 0,
+                pending_assets: Vec::new(),
+                runtimes: Vec::new(),
+                schedule_error: None,
+                last_scheduled: None,
             };
             effects.rows.versions.push(Arc::clone(&version));
             let highest = version.number;
@@ -84,6 +89,7 @@ impl Engine {
             let dag_at = index(self.dags.len());
             self.dags.push(Dag::new(row, graph, highest));
             self.dag_at.insert(dag_id, dag_at);
+            self.register_assets(dag_at, effects);
             self.touch_dag(dag_at);
             self.look_at_dag(dag_at);
             return Ok(Reply::Done);
@@ -107,6 +113,9 @@ impl Engine {
             dag.graph = graph;
             dag.next = None;
             dag.timer = None;
+            dag.asked = false;
+            dag.row.schedule_error = None;
+            self.register_assets(dag_at, effects);
         }
         self.touch_dag(dag_at);
         self.look_at_dag(dag_at);
@@ -145,17 +154,18 @@ impl Engine {
             // The failures that paused it are forgiven.
             self.dags[dag_at as usize].row.failed_runs = 0;
         }
-        self.pause(dag_at, paused);
+        self.pause(dag_at, paused, effects);
         Ok(Reply::Done)
     }
 
     /// Pausing hides what is ready and stops new runs; what is queued or runs goes on.
-    pub(crate) fn pause(&mut self, dag_at: u32, paused: bool) {
+    pub(crate) fn pause(&mut self, dag_at: u32, paused: bool, effects: &mut Effects) {
         let dag = &mut self.dags[dag_at as usize];
         dag.row.is_paused = paused;
         dag.timer = None;
         // A pause may have lasted long: the next run is worked out anew.
         dag.next = None;
+        dag.asked = false;
         let runs: Vec<u32> = dag.run_ids.values().copied().collect();
         self.touch_dag(dag_at);
         for run in runs {
@@ -164,7 +174,7 @@ impl Engine {
             }
             self.show_run(run);
             if !paused {
-                self.consider_run(run);
+                self.consider_run(run, effects);
                 self.look_at_run(run);
             }
         }
@@ -179,10 +189,16 @@ impl Engine {
                 pool.slots
             )));
         }
+        if pool.rate.is_some_and(|rate| rate.starts == 0 || rate.per_secs == 0) {
+            return Err(ApiError::invalid("a pool's rate is at least one start in at least one second".to_owned()));
+        }
         let pool_at = self.pool(&pool.name);
         effects.rows.pools.insert(pool.name.clone(), Some(pool.clone()));
         self.pools[pool_at as usize].config = Some(pool);
-        self.refresh_pool(pool_at);
+        self.renew_rate(pool_at);
+        if let Some(opens) = self.rate_opens(pool_at) {
+            self.set_timer(opens, crate::memory::Due::Rate { pool: pool_at });
+        }
         Ok(Reply::Done)
     }
 

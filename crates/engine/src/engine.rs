@@ -3,19 +3,22 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::Weak,
 };
 
 use tradewind_types::{
-    ApiError, DagId, LeaseToken, PoolName, QueueName, RunNo, TiId, Timestamp, VersionHash, truncate_micros,
+    ApiError, DagId, HumanInput, LeaseToken, PoolName, QueueName, RunNo, TiId, Timestamp, VersionHash, truncate_micros,
 };
 
 use crate::{
     Effects, EngineOptions, Event, Reply,
+    assets::Assets,
+    backfill::BackfillState,
+    callbacks::CallbackState,
     fast::FastMap,
     graph::Graph,
-    memory::{At, Dag, Due, PoolState, QueueState, Rank, Slab},
+    memory::{At, Dag, Due, LimitOn, Limiter, PoolState, QueueState, Rank, Slab},
 };
 
 /// Everything that the leader knows of DAG runs and task instances, as a state machine.
@@ -48,6 +51,16 @@ pub struct Engine {
     pub(crate) queue_at: HashMap<QueueName, u32>,
     /// Task instances that hold a slot.
     pub(crate) executing: u32,
+    pub(crate) limiters: Vec<Limiter>,
+    pub(crate) limiter_at: HashMap<LimitOn, u32>,
+    pub(crate) callbacks: FastMap<TiId, CallbackState>,
+    /// The running callback of each token.
+    pub(crate) callback_tokens: FastMap<LeaseToken, TiId>,
+    pub(crate) assets: Assets,
+    pub(crate) backfills: BTreeMap<u64, BackfillState>,
+    pub(crate) next_backfill_no: u64,
+    /// Questions to people that are open.
+    pub(crate) questions: FastMap<TiId, HumanInput>,
     /// Instances in memory by state.
     pub(crate) by_state: [u64; 14],
     pub(crate) timers: BinaryHeap<Reverse<(Timestamp, Due)>>,
@@ -93,6 +106,14 @@ impl Engine {
             queues: Vec::new(),
             queue_at: HashMap::new(),
             executing: 0,
+            limiters: Vec::new(),
+            limiter_at: HashMap::new(),
+            callbacks: FastMap::default(),
+            callback_tokens: FastMap::default(),
+            assets: Assets::default(),
+            backfills: BTreeMap::new(),
+            next_backfill_no: 1,
+            questions: FastMap::default(),
             by_state: [0; 14],
             timers: BinaryHeap::new(),
             restarting: Vec::new(),
@@ -145,6 +166,14 @@ impl Engine {
                 self.mark_task(&dag_id, &run_id, &task_id, map_index, state, by, effects)
             }
             Event::MarkRun { dag_id, run_id, state, by } => self.mark_run(&dag_id, &run_id, state, by, effects),
+            Event::AskHuman { key, token, input } => self.ask_human(key, token, *input, effects),
+            Event::AnswerHuman { input, event } => self.answer_human(*input, event, effects),
+            Event::UpdateAsset { asset, extra, by } => self.update_asset(asset, extra, by, effects),
+            Event::CreateBackfill(request) => self.create_backfill(request, effects),
+            Event::SetBackfill { no, action, by } => self.set_backfill(no, action, by, effects),
+            Event::TimetableAnswer { dag_id, question, answer } => {
+                self.timetable_answer(&dag_id, question, answer, effects)
+            }
             Event::LoadRun { run, task_instances, version } => self.load_run(run, task_instances, version),
         }
     }

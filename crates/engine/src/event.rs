@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tradewind_types::{
-    ApiError, AttemptKey, AttemptReport, ClaimRefusal, DagId, DagRow, DagRun, DagVersion, Grant, LeaseToken, Pool,
-    PoolName, QueueName, RunId, RunNo, RunState, RunType, TaskId, TaskInstance, TaskState, Timestamp, WorkerName,
-    XComValue,
+    ApiError, AssetKey, AttemptKey, AttemptReport, Backfill, BackfillItem, Callback, CallbackGrant, ClaimRefusal,
+    DagId, DagRow, DagRun, DagVersion, Grant, HumanInput, LeaseToken, Pool, PoolName, QueueName, Reprocess, RunId,
+    RunNo, RunState, RunType, TaskId, TaskInstance, TaskState, Timestamp, WorkerName, XComValue,
 };
 
 /// Something that happened. [`crate::Engine::step`] applies it.
@@ -103,6 +103,54 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A running attempt asks a person something, before it reports that it waits. Answer: [`Reply::Done`], or an error
+    /// with `stale_attempt`.
+    AskHuman {
+        /// The attempt.
+        key: AttemptKey,
+        /// Its token.
+        token: LeaseToken,
+        /// The question; ids and instants are filled in from the attempt.
+        input: Box<HumanInput>,
+    },
+    /// A person answered; `input` is the stored question with the answer filled in. The task resumes with `event`.
+    /// Answer: [`Reply::Done`], or an error when the task instance does not wait for an answer any more.
+    AnswerHuman {
+        /// The question with its answer.
+        input: Box<HumanInput>,
+        /// What the task is told, as the SDK serializes it.
+        event: serde_json::Value,
+    },
+    /// An asset was updated by other means than a task (`assets` command, API). Answer: [`Reply::AssetEvent`].
+    UpdateAsset {
+        /// The asset; it must be known.
+        asset: AssetKey,
+        /// A JSON object.
+        extra: serde_json::Value,
+        /// Who.
+        by: String,
+    },
+    /// A backfill is asked for. Answer: [`Reply::Backfill`] or an error. Existing runs of the range that are over must be
+    /// loaded before ([`Event::LoadRun`]).
+    CreateBackfill(BackfillRequest),
+    /// A backfill is paused, unpaused or cancelled. Answer: [`Reply::Backfill`] or an error.
+    SetBackfill {
+        /// The backfill.
+        no: u64,
+        /// What to do.
+        action: BackfillAction,
+        /// Who.
+        by: String,
+    },
+    /// A guest evaluated a custom timetable ([`Dispatch::AskTimetable`]). Answer: [`Reply::Done`].
+    TimetableAnswer {
+        /// The DAG.
+        dag_id: DagId,
+        /// The number of the question; another one is out of date and changes nothing.
+        question: u64,
+        /// The next run, none, or why the timetable raised.
+        answer: Result<Option<crate::timetable::DagRunInfo>, String>,
+    },
     /// A finished run is brought back from the store, before it is cleared or marked. Answer: [`Reply::Done`].
     LoadRun {
         /// The run.
@@ -112,6 +160,42 @@ pub enum Event {
         /// Its version.
         version: Arc<DagVersion>,
     },
+}
+
+/// A backfill that is asked for.
+#[derive(Clone, Debug)]
+pub struct BackfillRequest {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The first date.
+    pub from: Timestamp,
+    /// The last date.
+    pub to: Timestamp,
+    /// Runs of it that may run at once.
+    pub max_active_runs: u32,
+    /// Which existing runs it runs again.
+    pub reprocess: Reprocess,
+    /// Latest date first.
+    pub backwards: bool,
+    /// The conf of its runs.
+    pub conf: serde_json::Value,
+    /// The runs of a custom timetable, which a guest worked out; others follow from the schedule.
+    pub dates: Option<Vec<crate::timetable::DagRunInfo>>,
+    /// Only say which runs there would be.
+    pub dry_run: bool,
+    /// Who.
+    pub by: String,
+}
+
+/// What is done about a backfill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackfillAction {
+    /// Start none of its runs for now.
+    Pause,
+    /// Go on.
+    Unpause,
+    /// Queued runs of it fail; what runs goes on.
+    Cancel,
 }
 
 /// A run that is asked for.
@@ -164,12 +248,16 @@ pub struct ClearRequest {
     pub run_id: RunId,
     /// Tasks; every task when empty.
     pub task_ids: Vec<TaskId>,
+    /// Only these map indexes of them; all when empty.
+    pub map_indexes: Vec<i32>,
     /// Also everything downstream of them.
     pub downstream: bool,
     /// Also everything upstream of them.
     pub upstream: bool,
     /// Only instances that failed or whose upstream failed.
     pub only_failed: bool,
+    /// Only instances that run.
+    pub only_running: bool,
     /// Only say which.
     pub dry_run: bool,
     /// Who.
@@ -199,6 +287,19 @@ pub enum Reply {
         /// Its version.
         version: Arc<DagVersion>,
     },
+    /// A backfill with its dates; `no` is 0 after a dry run.
+    Backfill(Box<Backfill>, Vec<BackfillItem>),
+    /// The number of the asset event.
+    AssetEvent(u64),
+    /// The running callback that a token belongs to.
+    Callback {
+        /// It.
+        callback: Box<Callback>,
+        /// Its run.
+        run: Arc<DagRun>,
+        /// Its version.
+        version: Arc<DagVersion>,
+    },
     /// The task instances that were (or, in a dry run, would be) changed.
     Instances(Vec<TaskInstance>),
     /// Refused; nothing changed.
@@ -210,6 +311,8 @@ pub enum Reply {
 pub enum ClaimAnswer {
     /// Granted.
     Granted(Box<Grant>),
+    /// Granted: not a task instance but a callback. Its end is reported like an attempt's.
+    Callback(Box<CallbackGrant>),
     /// Nothing is queued for this worker.
     Nothing,
     /// The hint was of no use; drop it.
@@ -235,6 +338,9 @@ pub enum Dispatch {
         /// The attempt's token.
         token: LeaseToken,
     },
+    /// A custom timetable must be evaluated by a guest; the answer is [`Event::TimetableAnswer`]. A later question of the
+    /// same DAG replaces it.
+    AskTimetable(Box<TimetableQuestion>),
     /// A run is over.
     RunFinished {
         /// The run.
@@ -242,6 +348,27 @@ pub enum Dispatch {
         /// Its state.
         state: RunState,
     },
+}
+
+/// When does a DAG with a custom timetable run next?
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimetableQuestion {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// Its version; its source and bundle are in it.
+    pub version: tradewind_types::VersionHash,
+    /// The number of the question.
+    pub question: u64,
+    /// The data interval of the last scheduled run.
+    pub last: Option<(Timestamp, Timestamp)>,
+    /// The leader's time.
+    pub now: Timestamp,
+    /// Whether missed runs are made up for.
+    pub catchup: bool,
+    /// The first instant that runs may cover.
+    pub earliest: Option<Timestamp>,
+    /// The last.
+    pub latest: Option<Timestamp>,
 }
 
 /// Everything that one or more steps want done: rows to commit, then dispatches.
@@ -264,6 +391,13 @@ pub struct EngineOptions {
     pub max_retry_delay: Duration,
     /// Consecutive lost workers after which a task instance fails for good (a poison task), whatever its retries.
     pub max_worker_losses: u32,
+    /// How many instances a mapped task may have (Airflow `[core] max_map_length`).
+    pub max_map_length: u32,
+    /// Whether `execution_timeout` bounds a try over all its deferrals, not only each part of it that runs (which is what
+    /// Airflow does).
+    pub execution_timeout_spans_deferral: bool,
+    /// Whether the timeout of a sensor in reschedule mode goes on over its retries (in Airflow each starts anew).
+    pub sensor_timeout_spans_retries: bool,
 }
 
 impl Default for EngineOptions {
@@ -273,6 +407,9 @@ impl Default for EngineOptions {
             lease: Duration::from_secs(15),
             max_retry_delay: Duration::from_secs(86_400),
             max_worker_losses: 3,
+            max_map_length: 1024,
+            execution_timeout_spans_deferral: false,
+            sensor_timeout_spans_retries: false,
         }
     }
 }
@@ -293,6 +430,20 @@ pub struct Snapshot {
     pub task_instances: Vec<TaskInstance>,
     /// Every pool.
     pub pools: Vec<Pool>,
+    /// Assets that DAGs name.
+    pub assets: Vec<tradewind_types::Asset>,
+    /// The assets that events of an alias were attached to.
+    pub asset_aliases: Vec<(String, AssetKey)>,
+    /// Backfills that are not completed.
+    pub backfills: Vec<Backfill>,
+    /// Callbacks that are not over, each with its run.
+    pub callbacks: Vec<(Callback, DagRun)>,
+    /// Questions to people that are not answered.
+    pub human_inputs: Vec<HumanInput>,
     /// The number that the next run gets.
     pub next_run_no: u64,
+    /// The number that the next asset event gets.
+    pub next_event_no: u64,
+    /// The number that the next backfill gets.
+    pub next_backfill_no: u64,
 }

@@ -1,12 +1,13 @@
 //! Why a task instance is not running: every reason that holds it now.
 
 use tradewind_types::{
-    ApiError, BlockReason, DagId, RunId, RunState, TaskId, TaskInstance, TaskState, Timestamp, TriggerRule,
+    ApiError, BlockReason, DagId, RunId, RunState, TaskId, TaskInstance, TaskState, Timestamp, Trigger, TriggerRule,
 };
 
 use crate::{
     Engine,
-    memory::{At, Run},
+    expansion::UNEXPANDED,
+    memory::{At, LimitOn, Run},
     ready::{is_due, verdict},
     rules::Verdict,
 };
@@ -54,6 +55,10 @@ impl Engine {
                 });
                 return Ok(reasons);
             }
+            TaskState::Deferred | TaskState::AwaitingInput => {
+                self.explain_wait(at, &mut reasons);
+                return Ok(reasons);
+            }
             _ => {}
         }
         self.explain_run(run, now, &mut reasons);
@@ -79,9 +84,56 @@ impl Engine {
             if run.starts_at() > now {
                 reasons.push(BlockReason::RunNotDue { run_after: run.starts_at() });
             }
-            if dag.running >= dag.max_active_runs() {
+            if let Some(state) = run.row.backfill.and_then(|of| self.backfills.get(&of.no)) {
+                let (no, running, limit) = (state.row.no, state.running, state.row.max_active_runs);
+                if state.row.is_paused {
+                    reasons.push(BlockReason::BackfillPaused { no });
+                }
+                if running >= limit {
+                    reasons.push(BlockReason::BackfillRunning { no, running, limit });
+                }
+            } else if dag.running >= dag.max_active_runs() {
                 reasons.push(BlockReason::RunQueued { running: dag.running, limit: dag.max_active_runs() });
             }
+        }
+    }
+
+    /// What a deferred instance waits for.
+    fn explain_wait(&self, at: At, reasons: &mut Vec<BlockReason>) {
+        let ti = self.runs[at.run].ti(at.ti);
+        let Some(deferral) = ti.row.deferral.as_deref() else { return };
+        let timeout_at = deferral.timeout_at;
+        let host = ti.row.worker.clone();
+        reasons.push(match &deferral.trigger {
+            Trigger::Input => {
+                let subject = self.questions.get(&ti.row.id).map(|question| question.subject.clone());
+                BlockReason::HumanInput { subject: subject.unwrap_or_default(), timeout_at }
+            }
+            Trigger::At { at, .. } => BlockReason::Trigger { what: at.to_string(), host, timeout_at },
+            Trigger::Hosted { class, .. } if ti.unhosted => BlockReason::TriggerNotHosted {
+                what: class.clone(),
+                queue: crate::deferral::trigger_queue(&ti.row.queue),
+            },
+            Trigger::Hosted { class, .. } => BlockReason::Trigger { what: class.clone(), host, timeout_at },
+        });
+    }
+
+    /// A mapped task that is ready but for its length.
+    fn explain_expansion(&self, at: At, reasons: &mut Vec<BlockReason>) {
+        let run = &self.runs[at.run];
+        let ti = run.ti(at.ti);
+        let node = run.graph.node(ti.task);
+        if node.expansion == UNEXPANDED || ti.row.map_index >= 0 || run.length(node.expansion).is_some() {
+            return;
+        }
+        let deps = &run.graph.expansions[node.expansion as usize].deps;
+        let open = deps.iter().flat_map(|&dep| run.instances(dep)).map(|ti| &run.ti(ti).row);
+        let waiting_for: Vec<_> = open
+            .filter(|row| !row.state.is_finished())
+            .map(|row| (row.task_id.clone(), row.map_index, row.state))
+            .collect();
+        if !waiting_for.is_empty() {
+            reasons.push(BlockReason::NotExpanded { waiting_for });
         }
     }
 
@@ -103,12 +155,13 @@ impl Engine {
                 _ => BlockReason::RescheduledUntil { at: next_at },
             });
         }
-        let scope_open = node.is_teardown && ti.scope_done < node.scope;
+        self.explain_expansion(at, reasons);
+        let scope_open = run.scope_is_open(ti);
         if verdict(run, at) != Verdict::Ready || scope_open {
             let mut waiting_for: Vec<(TaskId, i32, TaskState)> = Vec::new();
             let mut add = |task: u32, always: bool| {
-                for ti in run.instances(task) {
-                    let row = &run.ti(ti).row;
+                for other in run.relevant_instances(ti, task) {
+                    let row = &run.ti(other).row;
                     if always || holds_up(node.rule, row.state) {
                         waiting_for.push((row.task_id.clone(), row.map_index, row.state));
                     }
@@ -118,7 +171,7 @@ impl Engine {
                 add(above, false);
             }
             for &setup in run.graph.setups.of(ti.task) {
-                if run.instances(setup).any(|ti| run.ti(ti).row.state != TaskState::Success) {
+                if run.instances(setup).into_iter().any(|ti| run.ti(ti).row.state != TaskState::Success) {
                     add(setup, true);
                 }
             }
@@ -127,7 +180,7 @@ impl Engine {
                     let task = crate::graph::index(task);
                     let in_scope = run.graph.scope_watchers.of(task).contains(&ti.task);
                     let direct = run.graph.up.of(ti.task).contains(&task);
-                    let open = run.instances(task).any(|ti| !run.ti(ti).row.state.is_finished());
+                    let open = run.instances(task).into_iter().any(|ti| !run.ti(ti).row.state.is_finished());
                     if in_scope && open && !direct {
                         add(task, true);
                     }
@@ -174,7 +227,7 @@ impl Engine {
             Some(slots) if slots >= 0 && slots < i64::from(need) => {
                 reasons.push(BlockReason::PoolTooSmall { pool: pool.name.clone(), needs: need, slots });
             }
-            Some(slots) if ready && pool.open() < i64::from(need) => {
+            Some(slots) if ready && pool.open() < i64::from(need) && self.rate_opens(group.pool).is_none() => {
                 reasons.push(BlockReason::PoolFull {
                     pool: pool.name.clone(),
                     needs: need,
@@ -193,11 +246,20 @@ impl Engine {
         if run.active >= limit {
             reasons.push(BlockReason::MaxActiveTasks { active: run.active, limit });
         }
-        if let Some(limit) = spec.max_active_tis_per_dag
-            && let Some(limiter) = self.dags[run.dag as usize].limiters.get(&spec.task_id)
-            && limiter.active >= limit
-        {
-            reasons.push(BlockReason::MaxActiveTisPerDag { active: limiter.active, limit });
+        for &(limiter, limit) in &group.limits {
+            let limiter = &self.limiters[limiter as usize];
+            let active = limiter.active;
+            if active < limit {
+                continue;
+            }
+            reasons.push(match &limiter.on {
+                LimitOn::Task(..) => BlockReason::MaxActiveTisPerDag { active, limit },
+                LimitOn::Dag(_) => BlockReason::DagTaskLimit { active, limit },
+                LimitOn::Key(key) => BlockReason::Concurrency { key: key.clone(), active, limit },
+            });
+        }
+        if let Some(until) = self.rate_opens(group.pool) {
+            reasons.push(BlockReason::PoolRate { pool: pool.name.clone(), until });
         }
         if let Some(limit) = spec.max_active_tis_per_dagrun
             && let Some(&active) = run.active_of.get(ti.task as usize)

@@ -4,10 +4,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tradewind_types::{
-    DagVersion, Operator, PoolName, QueueName, RunNo, TaskId, TiId, Timestamp, TriggerRule, UNMAPPED, WeightRule,
+    ConcurrencyLimit, DagVersion, Operator, PoolName, QueueName, RunNo, TaskId, TiId, Timestamp, TriggerRule, UNMAPPED,
+    WeightRule,
 };
 
-use crate::timetable::Schedule;
+use crate::{
+    expansion::{Expansion, Mapping, UNEXPANDED},
+    scopes::Scopes,
+    timetable::Schedule,
+};
 
 /// Lists of task positions, one after the other: `of(i)` is a slice.
 #[derive(Debug, Default)]
@@ -53,19 +58,26 @@ pub(crate) struct Node {
     pub(crate) is_teardown: bool,
     pub(crate) depends_on_past: bool,
     pub(crate) wait_for_downstream: bool,
+    /// Position in [`Graph::expansions`] of what it is mapped over, or [`UNEXPANDED`].
+    pub(crate) expansion: u32,
+    /// It is mapped with a task group around it, not by itself.
+    pub(crate) in_mapped_group: bool,
+    /// Its upstream counts depend on map indexes: they are worked out when asked for, not kept.
+    pub(crate) dynamic: bool,
     /// Tasks that must be over before this teardown runs, beside its upstream.
     pub(crate) scope: u32,
     /// The instance id of run 0; only its first six bytes depend on the run.
     id: [u8; 16],
 }
 
-/// Tasks that are admitted under the same conditions: one pool, one number of slots, and a task of its own where that
-/// has a limit.
+/// Tasks that are admitted under the same conditions: one pool, one number of slots, a task of its own where that has a
+/// limit, and the same shared limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GroupSpec {
     pub(crate) pool: PoolName,
     pub(crate) need: u32,
     pub(crate) task: Option<u32>,
+    pub(crate) shared: Vec<ConcurrencyLimit>,
 }
 
 /// One version of a DAG, ready to run.
@@ -92,6 +104,13 @@ pub(crate) struct Graph {
     pub(crate) setup_watchers: Adjacency,
     /// The teardowns in whose scope a task lies.
     pub(crate) scope_watchers: Adjacency,
+    /// The tasks in the scope of a teardown, without its direct upstream.
+    pub(crate) scopes: Adjacency,
+    pub(crate) expansions: Vec<Expansion>,
+    /// The mapped tasks whose length follows from a task's XCom.
+    pub(crate) consumers: Adjacency,
+    /// Some task is mapped.
+    pub(crate) mapped: bool,
     index: HashMap<TaskId, u32>,
 }
 
@@ -119,6 +138,7 @@ impl Graph {
         let order = topological(&up, &down);
         let priorities = priorities(&version, &up, &down, &order);
         let scopes = Scopes::find(&version, &up, &down);
+        let mapping = Mapping::find(&version, &index_of);
         let mut queues: Vec<QueueName> = Vec::new();
         let mut groups: Vec<GroupSpec> = Vec::new();
         let mut queue_at: HashMap<QueueName, u32> = HashMap::new();
@@ -130,6 +150,7 @@ impl Graph {
                 pool: task.pool.clone(),
                 need: task.pool_slots.max(1),
                 task: limited.then(|| index(position)),
+                shared: task.concurrency.clone(),
             };
             let group = *group_at.entry(group.clone()).or_insert_with(|| {
                 groups.push(group);
@@ -145,10 +166,14 @@ impl Graph {
                 upstreams: index(up[position].len()),
                 queue,
                 group,
-                empty: matches!(task.operator, Operator::Empty),
+                empty: matches!(task.operator, Operator::Empty) && task.outlets.is_empty(),
                 is_teardown: task.is_teardown,
                 depends_on_past: task.depends_on_past || task.wait_for_downstream,
                 wait_for_downstream: task.wait_for_downstream,
+                expansion: mapping.of[position],
+                in_mapped_group: task.expand.is_none() && mapping.of[position] != UNEXPANDED,
+                dynamic: mapping.of[position] != UNEXPANDED
+                    || up[position].iter().any(|&above| mapping.of[above as usize] != UNEXPANDED),
                 scope: scopes.sizes.get(position).copied().unwrap_or(0),
                 id: *TiId::derive(RunNo(0), &task.task_id, UNMAPPED).0.as_bytes(),
             });
@@ -170,6 +195,10 @@ impl Graph {
             setups: Adjacency::new(&scopes.setups),
             setup_watchers: Adjacency::new(&scopes.setup_watchers),
             scope_watchers: Adjacency::new(&scopes.scope_watchers),
+            scopes: Adjacency::new(&scopes.scopes),
+            mapped: !mapping.expansions.is_empty(),
+            expansions: mapping.expansions,
+            consumers: Adjacency::new(&mapping.consumers),
             index: index_of,
             nodes,
             queues,
@@ -329,66 +358,5 @@ fn leaves(version: &DagVersion, down: &[Vec<u32>]) -> Vec<u32> {
         (0..tasks.len()).filter(|&position| down[position].is_empty()).map(index).collect()
     } else {
         leaves
-    }
-}
-
-/// Who waits for which setups, and which tasks lie between a teardown and its setups.
-struct Scopes {
-    setups: Vec<Vec<u32>>,
-    setup_watchers: Vec<Vec<u32>>,
-    scope_watchers: Vec<Vec<u32>>,
-    sizes: Vec<u32>,
-}
-
-impl Scopes {
-    fn find(version: &DagVersion, up: &[Vec<u32>], down: &[Vec<u32>]) -> Self {
-        let tasks = &version.spec.tasks;
-        let count = tasks.len();
-        let mut scopes = Self {
-            setups: vec![Vec::new(); count],
-            setup_watchers: vec![Vec::new(); count],
-            scope_watchers: vec![Vec::new(); count],
-            sizes: vec![0; count],
-        };
-        if !tasks.iter().any(|task| task.is_setup || task.is_teardown) {
-            return scopes;
-        }
-        let reach = |from: u32, along: &[Vec<u32>]| {
-            let mut seen = vec![false; count];
-            let mut stack = along[from as usize].clone();
-            while let Some(task) = stack.pop() {
-                if !std::mem::replace(&mut seen[task as usize], true) {
-                    stack.extend_from_slice(&along[task as usize]);
-                }
-            }
-            seen
-        };
-        let setups = (0..count).filter(|&position| tasks[position].is_setup);
-        for setup in setups {
-            let below = reach(index(setup), down);
-            let teardowns: Vec<u32> =
-                down[setup].iter().copied().filter(|&task| tasks[task as usize].is_teardown).collect();
-            // A setup is relevant to what lies between it and one of its teardowns, or to all below it without any.
-            let mut relevant = if teardowns.is_empty() { below.clone() } else { vec![false; count] };
-            for &teardown in &teardowns {
-                for (task, above) in reach(teardown, up).into_iter().enumerate() {
-                    if above && below[task] {
-                        relevant[task] = true;
-                        let watchers = &mut scopes.scope_watchers[task];
-                        if !watchers.contains(&teardown) {
-                            watchers.push(teardown);
-                            scopes.sizes[teardown as usize] += 1;
-                        }
-                    }
-                }
-            }
-            for (task, relevant) in relevant.into_iter().enumerate() {
-                if relevant && !tasks[task].is_teardown && !up[task].contains(&index(setup)) {
-                    scopes.setups[task].push(index(setup));
-                    scopes.setup_watchers[setup].push(index(task));
-                }
-            }
-        }
-        scopes
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tradewind_types::{RunState, RunType, TaskState, hint_score};
+use tradewind_types::{CallbackState, RunState, RunType, TaskState, hint_score};
 
 use crate::{
     Engine,
-    change::is_live,
+    change::{counts_for, counts_for_task, is_live},
     graph::index,
     memory::{At, Rank, Run},
     ready::verdict,
@@ -22,9 +22,12 @@ impl Engine {
         for (position, run) in self.runs.iter() {
             self.check_one_run(position, run, &mut tally, &mut wrong);
         }
+        self.check_callbacks(&mut tally, &mut wrong);
+        self.check_limiters(&tally, &mut wrong);
+        self.check_backfills(&mut wrong);
         self.check_pools(&tally, &mut wrong);
         self.check_queues(&tally, &mut wrong);
-        self.check_dags(&tally, &mut wrong);
+        self.check_dags(&mut wrong);
         let mut same = |what: &str, kept: u64, counted: u64| {
             if kept != counted {
                 wrong.push(format!("{what}: kept {kept}, counted {counted}"));
@@ -50,7 +53,8 @@ impl Engine {
         let (mut unfinished, mut live, mut active) = (0, 0, 0);
         let mut ready: Vec<BTreeSet<Rank>> = vec![BTreeSet::new(); run.groups.len()];
         let mut active_of = vec![0u32; run.active_of.len()];
-        for (ti_at, ti) in run.tis.iter().enumerate() {
+        let mut tallies = vec![UpstreamCounts::default(); run.tallies.len()];
+        for (ti_at, ti) in run.tis.iter().enumerate().filter(|(_, ti)| !ti.absent) {
             let at = At { run: position, ti: index(ti_at) };
             let state = ti.row.state;
             let task_id = &ti.row.task_id;
@@ -90,15 +94,46 @@ impl Engine {
                         note(format!("{task_id} is {state} but its token is not known"));
                     }
                 }
-                TaskState::Deferred => pool.3 += need,
+                TaskState::Deferred => {
+                    pool.3 += need;
+                    if let Some(token) = ti.row.token {
+                        tally.running += 1;
+                        if self.tokens.get(&token) != Some(&at) {
+                            note(format!("{task_id} is hosted but its token is not known"));
+                        }
+                    }
+                    if ti.unhosted {
+                        let queued_at = ti.row.queued_at.unwrap_or(self.now);
+                        let name = crate::deferral::trigger_queue(&ti.row.queue);
+                        let queue = self.queue_at.get(&name).copied().unwrap_or(u32::MAX);
+                        let hint = (hint_score(queued_at, ti.row.priority_weight), ti.row.key());
+                        tally.queues.entry(queue).or_default().0.insert(hint);
+                    }
+                    let hosted = matches!(
+                        ti.row.deferral.as_deref(),
+                        Some(tradewind_types::Deferral { trigger: tradewind_types::Trigger::Hosted { .. }, .. })
+                    );
+                    if hosted && !ti.unhosted && ti.row.token.is_none() {
+                        note(format!("{task_id} waits for a trigger that nobody hosts and nobody is offered"));
+                    }
+                }
                 _ => {}
             }
             if self.tis.get(&ti.row.id) != Some(&at) {
                 note(format!("{task_id} is not in the index"));
             }
-            if group.task.is_some() && state.is_executing() {
+            if !active_of.is_empty() && counts_for_task(state) {
                 active_of[ti.task as usize] += 1;
-                *tally.limiters.entry((run.dag, task_id.as_str().to_owned())).or_default() += 1;
+            }
+            for (limiter, _) in &group.limits {
+                let on = &self.limiters[*limiter as usize].on;
+                *tally.limiters.entry(*limiter).or_default() += u32::from(counts_for(on, state));
+            }
+            if let Some(counts) = tallies.get_mut(ti.task as usize) {
+                counts.total += 1;
+                if let Some(slot) = counts.slot(state) {
+                    *slot += 1;
+                }
             }
             if state.is_executing() && run.row.state != RunState::Running {
                 // A cleared run is queued while an attempt that it told to stop still holds its slot.
@@ -115,18 +150,22 @@ impl Engine {
                     *slot += 1;
                 }
             }
-            if counts != ti.up {
+            if !node.dynamic && counts != ti.up {
                 note(format!("{task_id} counts its upstream as {:?}, it is {counts:?}", ti.up));
             }
             if run.row.state == RunState::Running {
-                if let (TaskState::NoStatus, Verdict::Become(to)) = (state, verdict(run, at)) {
+                if let (TaskState::NoStatus, Verdict::Become(to)) = (state, verdict(run, at))
+                    && !run.graph.spec(ti.task).wait_for_past_depends_before_skipping
+                {
                     note(format!("{task_id} should have become {to}"));
                 }
-                let teardown_waits = node.is_teardown && ti.scope_done < node.scope;
+                let teardown_waits = run.scope_is_open(ti);
+                let unexpanded = node.expansion != crate::expansion::UNEXPANDED && ti.row.map_index < 0;
                 if state == TaskState::NoStatus
                     && verdict(run, at) == Verdict::Ready
                     && !dag.row.is_paused
                     && !teardown_waits
+                    && !(unexpanded && run.mapped_upstream(ti.task) != Verdict::Ready)
                     && !(node.depends_on_past && self.blocked_by_past(at).is_some())
                 {
                     note(format!("{task_id} is ready and was not scheduled"));
@@ -139,6 +178,9 @@ impl Engine {
                 (run.unfinished, run.live, run.active),
                 (unfinished, live, active)
             ));
+        }
+        if tallies != run.tallies {
+            note("the tallies of mapped tasks are wrong".to_owned());
         }
         if active_of != run.active_of {
             note("the counts per task are wrong".to_owned());
@@ -207,6 +249,51 @@ impl Engine {
         }
     }
 
+    fn check_limiters(&self, tally: &Tally, wrong: &mut Vec<String>) {
+        for (position, limiter) in self.limiters.iter().enumerate() {
+            let counted = tally.limiters.get(&index(position)).copied().unwrap_or(0);
+            if counted != limiter.active {
+                wrong.push(format!("{:?}: kept {}, counted {counted}", limiter.on, limiter.active));
+            }
+        }
+    }
+
+    fn check_backfills(&self, wrong: &mut Vec<String>) {
+        for (no, state) in &self.backfills {
+            let of = |run: &Run| run.row.backfill.filter(|of| of.no == *no);
+            let running =
+                self.runs.iter().filter(|(_, run)| of(run).is_some() && run.row.state == RunState::Running).count();
+            let queued: BTreeSet<_> = self
+                .runs
+                .iter()
+                .filter(|(_, run)| run.row.state == RunState::Queued)
+                .filter_map(|(at, run)| Some((of(run)?.ordinal, run.row.run_no.0, at)))
+                .collect();
+            if running != state.running as usize || queued != state.queued {
+                wrong.push(format!("backfill {no}: its runs are counted wrong"));
+            }
+        }
+    }
+
+    fn check_callbacks(&self, tally: &mut Tally, wrong: &mut Vec<String>) {
+        for (id, entry) in &self.callbacks {
+            let queue = self.queue_at.get(&entry.row.queue).copied().unwrap_or(u32::MAX);
+            let hint = (hint_score(entry.row.created_at, 0), entry.row.key());
+            match (entry.row.state, entry.row.token) {
+                (CallbackState::Queued, _) => {
+                    tally.queues.entry(queue).or_default().0.insert(hint);
+                }
+                (CallbackState::Running, Some(token)) if self.callback_tokens.get(&token) == Some(id) => {}
+                (state, _) => wrong.push(format!("callback {id} is {state} but not as it should be")),
+            }
+        }
+        if self.callback_tokens.len()
+            != self.callbacks.values().filter(|entry| entry.row.state == CallbackState::Running).count()
+        {
+            wrong.push("tokens of callbacks that do not run".to_owned());
+        }
+    }
+
     fn check_queues(&self, tally: &Tally, wrong: &mut Vec<String>) {
         for (position, queue) in self.queues.iter().enumerate() {
             let counted = tally.queues.get(&index(position));
@@ -225,7 +312,7 @@ impl Engine {
         }
     }
 
-    fn check_dags(&self, tally: &Tally, wrong: &mut Vec<String>) {
+    fn check_dags(&self, wrong: &mut Vec<String>) {
         for (position, dag) in self.dags.iter().enumerate() {
             let name = &dag.row.dag_id;
             let (mut queued, mut running, mut active) = (BTreeSet::new(), 0, 0);
@@ -233,15 +320,19 @@ impl Engine {
                 let counts = run.row.run_type != RunType::Backfill;
                 match run.row.state {
                     RunState::Queued => {
-                        queued.insert((run.starts_at(), run.row.run_no.0, at));
+                        if !self.in_backfill(at) {
+                            queued.insert((run.starts_at(), run.row.run_no.0, at));
+                        }
                         active += u32::from(counts);
                     }
                     RunState::Running => {
-                        running += 1;
+                        running += u32::from(counts);
                         active += u32::from(counts);
                     }
                     RunState::Success | RunState::Failed => {}
                 }
+            }
+            for (at, run) in self.runs.iter().filter(|(_, run)| run.dag == index(position)) {
                 if dag.run_ids.get(&run.row.run_id) != Some(&at) {
                     wrong.push(format!("{name}: run {} is not in the index", run.row.run_id));
                 }
@@ -253,13 +344,6 @@ impl Engine {
             }
             if queued != dag.queued || (running, active) != (dag.running, dag.active) {
                 wrong.push(format!("{name}: its runs are counted wrong"));
-            }
-            for (task, limiter) in &dag.limiters {
-                let key = (index(position), task.as_str().to_owned());
-                let counted = tally.limiters.get(&key).copied().unwrap_or(0);
-                if counted != limiter.active {
-                    wrong.push(format!("{name}: {task} is counted wrong over all runs"));
-                }
             }
             let due = dag.queued.first().is_some_and(|&(starts_at, ..)| {
                 starts_at <= self.now && dag.running < dag.max_active_runs() && !dag.row.is_paused
@@ -282,7 +366,7 @@ struct Tally {
     /// Slots running, queued, scheduled, deferred.
     pools: BTreeMap<u32, (u64, u64, u64, u64)>,
     queues: BTreeMap<u32, QueueTally>,
-    limiters: HashMap<(u32, String), u32>,
+    limiters: HashMap<u32, u32>,
 }
 
 type QueueTally = (BTreeSet<(i64, tradewind_types::AttemptKey)>, u64);

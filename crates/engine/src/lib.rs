@@ -4,16 +4,24 @@
 //! cost of a step follows from what it changes, not from how many DAGs, runs or tasks there are.
 
 mod admit;
+mod assets;
 mod attempts;
+mod backfill;
+mod callbacks;
 mod change;
 mod clear;
+mod create;
 mod dags;
+mod deferral;
 mod engine;
 mod event;
+mod expansion;
 mod explain;
 mod fast;
 mod graph;
+mod human;
 mod invariants;
+mod mapping;
 mod memory;
 mod read;
 mod ready;
@@ -23,6 +31,8 @@ pub mod retry;
 pub mod rules;
 mod runs;
 mod schedule;
+mod scopes;
+mod selection;
 mod spec;
 mod timers;
 pub mod timetable;

@@ -9,7 +9,8 @@ use std::{
 
 use smallvec::SmallVec;
 use tradewind_types::{
-    AttemptKey, DagRow, DagRun, LeaseToken, Pool, PoolName, QueueName, RunId, TaskId, TaskInstance, Timestamp,
+    AttemptKey, DagId, DagRow, DagRun, LeaseToken, Pool, PoolName, QueueName, RunId, TaskId, TaskInstance, TiId,
+    Timestamp, Trigger,
 };
 
 use crate::{graph::Graph, rules::UpstreamCounts, timetable::DagRunInfo};
@@ -47,10 +48,53 @@ pub(crate) struct Ti {
     pub(crate) ended: Option<(u32, LeaseToken)>,
     /// Its worker has named it in a heartbeat.
     pub(crate) acked: bool,
+    /// It is deferred to a hosted trigger that no worker holds: its hint is in the trigger queue.
+    pub(crate) unhosted: bool,
+    /// Its task does not cover the run's logical date (`start_date`, `end_date`): there is no task instance. It only keeps
+    /// the place.
+    pub(crate) absent: bool,
     /// It changed in this step.
     pub(crate) dirty: bool,
     /// The store has its row.
     pub(crate) stored: bool,
+}
+
+impl Ti {
+    /// Whether a worker holds an attempt or a trigger of it.
+    pub(crate) fn is_held(&self) -> bool {
+        match self.row.state {
+            tradewind_types::TaskState::Running | tradewind_types::TaskState::Restarting => true,
+            tradewind_types::TaskState::Deferred => self.row.token.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it waits for a trigger that a host must run.
+    pub(crate) fn waits_for_host(&self) -> bool {
+        self.row.state == tradewind_types::TaskState::Deferred
+            && self.row.deferral.as_ref().is_some_and(|deferral| matches!(deferral.trigger, Trigger::Hosted { .. }))
+    }
+
+    /// An instance of the task at position `task`.
+    pub(crate) fn new(row: TaskInstance, task: u32, now: Timestamp, stored: bool) -> Self {
+        let ended = match (row.state.is_executing(), row.token) {
+            (false, Some(token)) if row.deferral.is_none() => Some((row.attempt, token)),
+            _ => None,
+        };
+        Self {
+            row,
+            task,
+            up: UpstreamCounts::default(),
+            scope_done: 0,
+            lease_until: now,
+            ended,
+            acked: false,
+            unhosted: false,
+            absent: false,
+            dirty: false,
+            stored,
+        }
+    }
 }
 
 /// Ready instances of one run that are admitted under the same conditions; only the first is shown to the pool.
@@ -59,11 +103,13 @@ pub(crate) struct Group {
     pub(crate) pool: u32,
     pub(crate) need: u32,
     pub(crate) task: Option<u32>,
+    /// Limits over all runs: the limiter, and how many it lets execute.
+    pub(crate) limits: SmallVec<[(u32, u32); 1]>,
     pub(crate) ready: BTreeSet<Rank>,
     /// What the pool sees.
     pub(crate) shown: Option<Rank>,
-    /// Set aside until the task's limit over all runs has room.
-    pub(crate) parked: Option<Rank>,
+    /// Set aside until a limit over all runs has room: the place among its `limits`.
+    pub(crate) parked: Option<(usize, Rank)>,
 }
 
 /// A run with its instances.
@@ -72,8 +118,14 @@ pub(crate) struct Run {
     pub(crate) row: Arc<DagRun>,
     pub(crate) dag: u32,
     pub(crate) graph: Arc<Graph>,
-    /// One instance a task, in task order, for now; mapped instances will follow behind them.
+    /// First one instance a task, in task order (of a mapped one the unexpanded or the first), then the other mapped ones.
     pub(crate) tis: Vec<Ti>,
+    /// Of each task the instances behind the first, by map index; empty while nothing is expanded.
+    pub(crate) more: Vec<Vec<u32>>,
+    /// Of each task how its instances stand; empty where nothing is mapped.
+    pub(crate) tallies: Vec<UpstreamCounts>,
+    /// Mapped tasks whose length may have changed since they were expanded; empty where nothing is mapped.
+    pub(crate) revise: Vec<bool>,
     pub(crate) queues: SmallVec<[u32; 2]>,
     pub(crate) groups: SmallVec<[Group; 1]>,
     /// Instances that are not over.
@@ -94,8 +146,18 @@ pub(crate) struct Run {
 
 impl Run {
     /// The instances of a task.
-    pub(crate) fn instances(&self, task: u32) -> impl Iterator<Item = u32> + use<> {
-        std::iter::once(task)
+    pub(crate) fn instances(&self, task: u32) -> SmallVec<[u32; 4]> {
+        let mut all = SmallVec::new();
+        all.push(task);
+        if let Some(more) = self.more.get(task as usize) {
+            all.extend_from_slice(more);
+        }
+        all
+    }
+
+    /// The instance of a task with this map index.
+    pub(crate) fn instance(&self, task: u32, map_index: i32) -> Option<u32> {
+        self.instances(task).into_iter().find(|&ti| !self.ti(ti).absent && self.ti(ti).row.map_index == map_index)
     }
 
     pub(crate) fn ti(&self, ti: u32) -> &Ti {
@@ -192,12 +254,24 @@ pub(crate) struct LastRun {
     pub(crate) end: Timestamp,
 }
 
-/// A limit over all runs of a DAG on one task.
-#[derive(Debug, Default)]
+/// What a limit over all runs is on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LimitOn {
+    /// One task of a DAG (`max_active_tis_per_dag`); what is deferred counts, as in Airflow.
+    Task(DagId, TaskId),
+    /// All tasks of a DAG (`task_limit`).
+    Dag(DagId),
+    /// Whatever names the key (`concurrency`).
+    Key(String),
+}
+
+/// A limit over all runs.
+#[derive(Debug)]
 pub(crate) struct Limiter {
+    pub(crate) on: LimitOn,
     pub(crate) active: u32,
-    /// Groups that wait for room, by pool and slots.
-    pub(crate) parked: BTreeMap<(u32, u32), BTreeSet<Rank>>,
+    /// Groups that wait for room, by pool, slots and their number.
+    pub(crate) parked: BTreeMap<(u32, u32, u32), BTreeSet<Rank>>,
 }
 
 /// A DAG.
@@ -210,8 +284,9 @@ pub(crate) struct Dag {
     pub(crate) run_ids: HashMap<RunId, u32>,
     /// Logical dates that are taken; the run where it is in memory.
     pub(crate) dates: BTreeMap<Timestamp, Option<u32>>,
-    /// Queued runs, by when they may start.
+    /// Queued runs that no backfill made, by when they may start.
     pub(crate) queued: BTreeSet<(Timestamp, u64, u32)>,
+    /// Running runs that no backfill made.
     pub(crate) running: u32,
     /// Queued and running runs that are no backfill: what `max_active_runs` holds back new ones for.
     pub(crate) active: u32,
@@ -220,9 +295,11 @@ pub(crate) struct Dag {
     pub(crate) next: Option<Option<DagRunInfo>>,
     /// The timer that is set for it.
     pub(crate) timer: Option<Timestamp>,
-    pub(crate) limiters: HashMap<TaskId, Limiter>,
     /// Some version of it in use depends on the past.
     pub(crate) past: bool,
+    /// The number of the latest question about a custom timetable, and whether it is answered.
+    pub(crate) question: u64,
+    pub(crate) asked: bool,
     pub(crate) dirty: bool,
     /// It is on the list of DAGs to look at.
     pub(crate) check: bool,
@@ -237,6 +314,8 @@ pub(crate) struct PoolState {
     pub(crate) queued: u64,
     pub(crate) scheduled: u64,
     pub(crate) deferred: u64,
+    /// With a rate limit: when the latest instances started, oldest first.
+    pub(crate) started: VecDeque<Timestamp>,
     /// First ready instances of groups, by the slots that they need.
     pub(crate) ready: BTreeMap<u32, BTreeSet<Rank>>,
     /// What the engine's list of pool heads holds for it.
@@ -252,14 +331,27 @@ impl PoolState {
             queued: 0,
             scheduled: 0,
             deferred: 0,
+            started: VecDeque::new(),
             ready: BTreeMap::new(),
             head: None,
+        }
+    }
+
+    /// Counts a start of a former leader against the rate, where it still counts.
+    pub(crate) fn restore_start(&mut self, started: Timestamp, now: Timestamp) {
+        let Some(rate) = self.config.as_ref().and_then(|pool| pool.rate) else { return };
+        if started + jiff::SignedDuration::from_secs(i64::from(rate.per_secs)) > now {
+            let place = self.started.partition_point(|earlier| *earlier <= started);
+            self.started.insert(place, started);
         }
     }
 
     /// Open slots; negative when the pool was shrunk below its use; `i64::MAX` without limit; 0 when it does not exist.
     pub(crate) fn open(&self) -> i64 {
         let Some(pool) = &self.config else { return 0 };
+        if pool.rate.is_some_and(|rate| self.started.len() >= rate.starts as usize) {
+            return 0;
+        }
         if pool.slots < 0 {
             return i64::MAX;
         }
@@ -317,4 +409,12 @@ pub(crate) enum Due {
     Again { run_no: u64, ti: u32 },
     /// A lease runs out.
     Lease { run_no: u64, ti: u32, attempt: u32 },
+    /// A wait ends by time.
+    Wait { run_no: u64, ti: u32, attempt: u32 },
+    /// A callback's lease runs out.
+    CallbackLease { id: TiId, attempt: u32 },
+    /// A run should be over by now.
+    Deadline { run_no: u64, place: u32 },
+    /// A pool may start more again.
+    Rate { pool: u32 },
 }

@@ -73,7 +73,7 @@ impl<'a> RunView<'a> {
 
     /// Its task instances, in the order of its version's tasks.
     pub fn task_instances(&self) -> impl Iterator<Item = &'a TaskInstance> + use<'a> {
-        self.run.tis.iter().map(|ti| &ti.row)
+        self.run.tis.iter().filter(|ti| !ti.absent).map(|ti| &ti.row)
     }
 }
 

@@ -7,8 +7,9 @@ use tradewind_types::{RunState, TaskState, Timestamp};
 use crate::{
     Effects, Engine,
     engine::just_after,
+    expansion::UNEXPANDED,
     memory::{At, Due, Run},
-    rules::{self, SetupCounts, Verdict},
+    rules::{self, Verdict},
 };
 
 impl Engine {
@@ -21,40 +22,44 @@ impl Engine {
         if state == TaskState::Failed && graph.version.spec.fail_fast {
             self.stop_rest(at, effects);
         }
+        if state == TaskState::Success || state == TaskState::Skipped {
+            self.lengths_changed(at.run, task, effects);
+        }
         for list in [graph.down.of(task), graph.setup_watchers.of(task), graph.scope_watchers.of(task)] {
             for &below in list {
-                self.consider_task(at.run, below);
+                self.consider_task(at.run, below, effects);
             }
         }
         let past = self.dags[self.runs[at.run].dag as usize].past;
         if past && matches!(state, TaskState::Success | TaskState::Skipped) {
-            self.wake_next_runs(at.run, task);
+            self.wake_next_runs(at.run, task, effects);
         }
     }
 
     /// Looks at the instances of a task.
-    pub(crate) fn consider_task(&mut self, run: u32, task: u32) {
+    pub(crate) fn consider_task(&mut self, run: u32, task: u32, effects: &mut Effects) {
         for ti in self.runs[run].instances(task) {
-            self.consider(At { run, ti });
+            self.consider(At { run, ti }, effects);
         }
     }
 
     /// Looks at every instance of a run that is not over.
-    pub(crate) fn consider_run(&mut self, run: u32) {
+    pub(crate) fn consider_run(&mut self, run: u32, effects: &mut Effects) {
         for ti in 0..self.runs[run].tis.len() {
-            self.consider(At { run, ti: crate::graph::index(ti) });
+            self.consider(At { run, ti: crate::graph::index(ti) }, effects);
         }
     }
 
     /// Schedules a waiting instance if all its dependencies are met, or settles it if its trigger rule says so.
-    pub(crate) fn consider(&mut self, at: At) {
+    pub(crate) fn consider(&mut self, at: At, effects: &mut Effects) {
         let run = &self.runs[at.run];
         let row = &run.ti(at.ti).row;
         let waiting = matches!(row.state, TaskState::NoStatus | TaskState::UpForRetry | TaskState::UpForReschedule);
-        if !waiting || run.row.state != RunState::Running {
+        if !waiting || run.row.state != RunState::Running || run.ti(at.ti).absent {
             return;
         }
         match verdict(run, at) {
+            Verdict::Become(TaskState::Skipped) if self.waits_for_past_before_skipping(at) => return,
             Verdict::Become(state) => return self.settle_unrun(at, state),
             Verdict::Wait => return,
             Verdict::Ready => {}
@@ -62,7 +67,7 @@ impl Engine {
         let run = &self.runs[at.run];
         let ti = run.ti(at.ti);
         let node = run.graph.node(ti.task);
-        if node.is_teardown && ti.scope_done < node.scope {
+        if run.scope_is_open(ti) {
             return;
         }
         if ti.row.next_at.is_some_and(|next_at| !is_due(&ti.row, next_at, self.now)) {
@@ -74,21 +79,47 @@ impl Engine {
         if node.depends_on_past && self.blocked_by_past(at).is_some() {
             return;
         }
-        self.schedule(at);
+        if node.expansion != UNEXPANDED {
+            if ti.row.map_index < 0 {
+                return self.expand(at, effects);
+            }
+            if run.revise[ti.task as usize] {
+                self.revise(at, effects);
+                let state = self.runs[at.run].ti(at.ti).row.state;
+                if state.is_finished() || state == TaskState::Scheduled {
+                    return;
+                }
+            }
+        }
+        self.schedule(at, effects);
+    }
+
+    /// `wait_for_past_depends_before_skipping`.
+    fn waits_for_past_before_skipping(&self, at: At) -> bool {
+        let run = &self.runs[at.run];
+        let task = run.ti(at.ti).task;
+        run.graph.spec(task).wait_for_past_depends_before_skipping
+            && run.graph.node(task).depends_on_past
+            && self.blocked_by_past(at).is_some()
     }
 
     /// An instance is ready: it waits for admission, or succeeds at once where there is nothing to run.
-    fn schedule(&mut self, at: At) {
+    fn schedule(&mut self, at: At, effects: &mut Effects) {
         let now = self.now;
         let run = &mut self.runs[at.run];
         let ti = run.ti(at.ti);
         let empty = run.graph.node(ti.task).empty;
+        let keeps_first_poke = self.options.sensor_timeout_spans_retries;
         let row = &mut run.ti_mut(at.ti).row;
         if row.state != TaskState::UpForReschedule {
             row.try_number = row.try_number.saturating_add(1);
             row.start_date = None;
-            row.first_poke_at = None;
+            if !keeps_first_poke {
+                row.first_poke_at = None;
+            }
+            row.reschedules = 0;
         }
+        row.deferral = None;
         row.scheduled_at = Some(now);
         row.next_at = None;
         // Its last attempt is among the past attempts.
@@ -98,9 +129,21 @@ impl Engine {
             row.start_date = Some(now);
             row.end_date = Some(now);
             self.set_state(at, TaskState::Success);
+        } else if let Some(start) = self.start_trigger(at) {
+            self.runs[at.run].ti_mut(at.ti).row.start_date = Some(now);
+            let timeout = start
+                .timeout_micros
+                .map(|micros| std::time::Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
+            self.defer(at, start.trigger, timeout, start.next_method, start.next_kwargs, effects);
         } else {
             self.set_state(at, TaskState::Scheduled);
         }
+    }
+
+    /// The trigger that a task starts in.
+    fn start_trigger(&self, at: At) -> Option<tradewind_types::StartTrigger> {
+        let run = &self.runs[at.run];
+        run.graph.spec(run.ti(at.ti).task).start_trigger.clone()
     }
 
     /// Ends an instance that no worker runs: skipped, upstream_failed, removed.
@@ -123,7 +166,8 @@ impl Engine {
             let at = At { run, ti: crate::graph::index(ti) };
             let entry = self.runs[run].ti(at.ti);
             let state = entry.row.state;
-            if at == failed || state.is_finished() || self.runs[run].graph.node(entry.task).is_teardown {
+            if at == failed || entry.absent || state.is_finished() || self.runs[run].graph.node(entry.task).is_teardown
+            {
                 continue;
             }
             let why = format!("stopped: {} failed and the DAG is fail_fast", self.runs[run].ti(failed.ti).row.task_id);
@@ -137,7 +181,7 @@ impl Engine {
     }
 
     /// After `task` ended well in a run: instances of following runs that depend on the past.
-    fn wake_next_runs(&mut self, run_at: u32, task: u32) {
+    fn wake_next_runs(&mut self, run_at: u32, task: u32, effects: &mut Effects) {
         let run = &self.runs[run_at];
         let Some(date) = run.row.logical_date else {
             return;
@@ -154,7 +198,7 @@ impl Engine {
                 if let Some(task) = graph.task(name.as_str())
                     && graph.node(task).depends_on_past
                 {
-                    self.consider_task(next, task);
+                    self.consider_task(next, task, effects);
                 }
             }
         }
@@ -195,6 +239,9 @@ impl Engine {
         let run = &self.runs[at.run];
         let task = run.ti(at.ti).task;
         let spec = run.graph.spec(task);
+        if self.is_first_of_backfill(at.run) {
+            return None;
+        }
         let before = self.previous_run(at.run)?;
         let previous = &self.runs[before];
         if run.graph.version.spec.catchup
@@ -209,7 +256,7 @@ impl Engine {
         };
         let well = |state| matches!(state, TaskState::Success | TaskState::Skipped);
         let holds = |task: u32| {
-            previous.instances(task).find_map(|ti| {
+            previous.instances(task).into_iter().find_map(|ti| {
                 let state = previous.ti(ti).row.state;
                 (!well(state)).then_some((before, task, state))
             })
@@ -250,7 +297,7 @@ pub(crate) fn verdict(run: &Run, at: At) -> Verdict {
     if !node.is_teardown {
         let mut skipped = false;
         for &setup in graph.setups.of(ti.task) {
-            for setup in run.instances(setup) {
+            for setup in run.relevant_instances(ti, setup) {
                 match run.ti(setup).row.state {
                     TaskState::Success => {}
                     TaskState::Failed | TaskState::UpstreamFailed => {
@@ -265,22 +312,7 @@ pub(crate) fn verdict(run: &Run, at: At) -> Verdict {
             return Verdict::Become(TaskState::Skipped);
         }
     }
-    let verdict = rules::evaluate(node.rule, &ti.up, ti.row.map_index, || {
-        let mut counts = SetupCounts::default();
-        for &above in graph.up.of(ti.task) {
-            if graph.spec(above).is_setup {
-                for above in run.instances(above) {
-                    counts.total += 1;
-                    match run.ti(above).row.state {
-                        TaskState::Success => counts.success += 1,
-                        TaskState::Skipped => counts.skipped += 1,
-                        _ => {}
-                    }
-                }
-            }
-        }
-        counts
-    });
+    let verdict = rules::evaluate(node.rule, &run.upstream_counts(ti), ti.row.map_index, || run.setup_counts(ti));
     if verdict == Verdict::Ready && !setups_done {
         return Verdict::Wait;
     }
@@ -291,7 +323,7 @@ pub(crate) fn verdict(run: &Run, at: At) -> Verdict {
 fn skipped_by_upstream(run: &Run, at: At) -> bool {
     let ti = run.ti(at.ti);
     run.graph.up.of(ti.task).iter().any(|&above| {
-        run.instances(above).any(|above| {
+        run.instances(above).into_iter().any(|above| {
             let above = &run.ti(above).row;
             above.state == TaskState::Success
                 && above

@@ -1,14 +1,18 @@
 //! A new leader's memory, built from rows alone.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use tradewind_types::{DagId, RunNo, RunState, RunType, TaskInstance, TaskState, Timestamp, VersionHash, hint_score};
 
 use crate::{
     Dispatch, Effects, Engine, EngineOptions, Snapshot,
-    change::is_live,
+    backfill::BackfillState,
+    change::{counts_for, counts_for_task, is_live},
     graph::index,
-    memory::{At, Dag, LastRun},
+    memory::{At, Dag, Due, LastRun},
 };
 
 impl Engine {
@@ -36,6 +40,22 @@ impl Engine {
             let position = index(engine.dags.len());
             engine.dag_at.insert(row.dag_id.clone(), position);
             engine.dags.push(Dag::new(row, graph, highest));
+            engine.listen(position);
+        }
+        for asset in snapshot.assets {
+            engine.assets.known.insert(asset.key.clone(), asset);
+        }
+        for (alias, asset) in snapshot.asset_aliases {
+            engine.assets.attach(&alias, &asset);
+        }
+        engine.assets.next_event_no = snapshot.next_event_no.max(1);
+        engine.next_backfill_no = snapshot.next_backfill_no.max(1);
+        for row in snapshot.backfills {
+            let state = BackfillState { queued: BTreeSet::new(), running: 0, row };
+            engine.backfills.insert(state.row.no, state);
+        }
+        for question in snapshot.human_inputs {
+            engine.questions.insert(question.ti, question);
         }
         let mut instances: HashMap<RunNo, Vec<TaskInstance>> = HashMap::new();
         for ti in snapshot.task_instances {
@@ -74,18 +94,24 @@ impl Engine {
                 }
             }
         }
+        for (callback, run) in snapshot.callbacks {
+            let key = (run.dag_id.clone(), run.version.clone());
+            if let Some(version) = versions.get(&key) {
+                engine.restore_callback(callback, run, Arc::clone(version));
+            }
+        }
         for (dag_at, date) in taken {
             let dag = &mut engine.dags[dag_at as usize];
             if dag.last.is_none_or(|last| date > last.start) {
                 dag.dates.entry(date).or_insert(None);
             }
         }
-        engine.resume(&mut effects);
+        engine.catch_up(&mut effects);
         (engine, effects)
     }
 
     /// Pushes hints, then does what is due.
-    fn resume(&mut self, effects: &mut Effects) {
+    fn catch_up(&mut self, effects: &mut Effects) {
         effects.dispatch.extend(self.all_queued_hints().into_iter().map(Dispatch::Push));
         for dag in 0..index(self.dags.len()) {
             self.look_at_dag(dag);
@@ -98,8 +124,13 @@ impl Engine {
             .collect();
         for run in running {
             self.show_run(run);
-            self.consider_run(run);
+            self.consider_run(run, effects);
             self.look_at_run(run);
+        }
+        for pool in 0..index(self.pools.len()) {
+            if let Some(opens) = self.rate_opens(pool) {
+                self.set_timer(opens, Due::Rate { pool });
+            }
         }
         self.tick(effects);
         self.settle(effects);
@@ -110,7 +141,9 @@ impl Engine {
     /// Counts a run's instances into everything that `set_state` keeps, from nothing.
     pub(crate) fn count_all(&mut self, position: u32) {
         for ti in 0..index(self.runs[position].tis.len()) {
-            self.count_in(At { run: position, ti });
+            if !self.runs[position].ti(ti).absent {
+                self.count_in(At { run: position, ti });
+            }
         }
     }
 
@@ -126,11 +159,16 @@ impl Engine {
         let queue = run.queues[node.queue as usize];
         let group = &mut run.groups[node.group as usize];
         let need = u64::from(group.need);
-        let limited = group.task.is_some();
+        let limits = group.limits.clone();
         if state == TaskState::Scheduled {
             group.ready.insert(rank);
         }
         let pool = group.pool;
+        if state.is_executing()
+            && let Some(queued_at) = queued_at
+        {
+            self.pools[pool as usize].restore_start(queued_at, self.now);
+        }
         run.live += u32::from(is_live(state));
         run.active += u32::from(state.is_executing());
         self.executing += u32::from(state.is_executing());
@@ -142,20 +180,26 @@ impl Engine {
             TaskState::Deferred => counts.deferred += need,
             _ => {}
         }
-        let counted = state.is_executing() || matches!(state, TaskState::Deferred | TaskState::AwaitingInput);
-        if limited && counted {
+        if !run.active_of.is_empty() && counts_for_task(state) {
             run.active_of[task as usize] += 1;
-            let task_id = run.graph.spec(task).task_id.clone();
-            let dag = &mut self.dags[run.dag as usize];
-            dag.limiters.entry(task_id).or_default().active += 1;
+        }
+        for (limiter, _) in limits {
+            let limiter = &mut self.limiters[limiter as usize];
+            limiter.active += u32::from(counts_for(&limiter.on, state));
         }
         let graph = Arc::clone(&run.graph);
+        if let Some(slot) = run.tallies.get_mut(task as usize).and_then(|tally| tally.slot(state)) {
+            *slot += 1;
+        }
         for &below in graph.down.of(task) {
+            if graph.node(below).dynamic {
+                continue;
+            }
             if let Some(slot) = run.tis[below as usize].up.slot(state) {
                 *slot += 1;
             }
         }
-        if state.is_finished() {
+        if state.is_finished() && !graph.mapped {
             for &teardown in graph.scope_watchers.of(task) {
                 run.tis[teardown as usize].scope_done += 1;
             }
@@ -173,6 +217,15 @@ impl Engine {
                     self.restarting.push(at);
                 }
                 self.start_lease(at);
+            }
+            TaskState::Deferred | TaskState::AwaitingInput if !run_over => {
+                if let Some(token) = token {
+                    self.tokens.insert(token, at);
+                    self.start_lease(at);
+                } else if self.runs[at.run].ti(at.ti).waits_for_host() {
+                    self.list_trigger(at);
+                }
+                self.set_wait_timer(at);
             }
             TaskState::UpForRetry | TaskState::UpForReschedule if !run_over => {
                 let run = &self.runs[at.run];

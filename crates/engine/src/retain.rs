@@ -62,7 +62,7 @@ impl Engine {
         let Some(run) = self.runs.remove(position) else {
             return;
         };
-        for ti in &run.tis {
+        for ti in run.tis.iter().filter(|ti| !ti.absent) {
             self.tis.remove(&ti.row.id);
             self.by_state[ti.row.state as usize] -= 1;
         }

@@ -25,6 +25,16 @@ impl UpstreamCounts {
         self.success + self.failed + self.upstream_failed + self.skipped + self.removed
     }
 
+    /// Adds others to these.
+    pub(crate) const fn add(&mut self, others: &Self) {
+        self.total += others.total;
+        self.success += others.success;
+        self.failed += others.failed;
+        self.upstream_failed += others.upstream_failed;
+        self.skipped += others.skipped;
+        self.removed += others.removed;
+    }
+
     pub(crate) fn slot(&mut self, state: TaskState) -> Option<&mut u32> {
         match state {
             TaskState::Success => Some(&mut self.success),

@@ -1,7 +1,7 @@
 //! The life of a DAG run: created by the schedule or a trigger, started under `max_active_runs`, finished by its leaves,
 //! timed out, dropped from memory (semantics E7).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use tradewind_types::{
     ApiError, AuditEvent, DagId, DagRun, DagVersion, ErrorCode, RunId, RunNo, RunState, RunType, TaskInstance,
@@ -11,10 +11,9 @@ use tradewind_types::{
 use crate::{
     Dispatch, Effects, Engine, Reply, Trigger,
     engine::{just_after, plus},
-    graph::{Graph, index},
-    memory::{At, Due, Group, Run, Ti},
+    graph::index,
+    memory::{At, Due},
     retry::iso_text,
-    rules::UpstreamCounts,
 };
 
 /// The id of a run that its type and time name (Airflow `DagRun.generate_run_id`).
@@ -59,7 +58,9 @@ impl Engine {
         };
         self.refuse_taken(dag_at, &run_id, logical_date)?;
         let graph = Arc::clone(&self.dags[dag_at as usize].graph);
-        let interval = logical_date.map(|date| graph.schedule.manual_interval(date));
+        // As Airflow: a `TriggerDagRunOperator` takes the interval of the moment, others that of the logical date.
+        let from_now = trigger.run_type == RunType::OperatorTriggered;
+        let interval = logical_date.map(|date| graph.schedule.manual_interval(if from_now { run_after } else { date }));
         let row = DagRun {
             run_no: RunNo(self.next_run_no),
             dag_id: trigger.dag_id,
@@ -78,6 +79,8 @@ impl Engine {
             clear_number: 0,
             triggered_by: Some(trigger.by),
             note: None,
+            backfill: None,
+            missed_deadlines: 0,
         };
         let run = self.create_run(dag_at, row, graph, Vec::new(), false);
         self.look_at_dag(dag_at);
@@ -105,130 +108,31 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes a run into memory: new (`rows` empty), or as the store has it.
-    pub(crate) fn create_run(
-        &mut self,
-        dag_at: u32,
-        row: DagRun,
-        graph: Arc<Graph>,
-        rows: Vec<TaskInstance>,
-        stored: bool,
-    ) -> u32 {
-        let position = self.runs.next_position();
-        let count = graph.nodes.len();
-        let mut known: Vec<Option<TaskInstance>> = vec![None; count];
-        for ti in rows {
-            if let Some(task) = graph.task(ti.task_id.as_str()) {
-                known[task as usize] = Some(ti);
-            }
-        }
-        let mut tis = Vec::with_capacity(count);
-        self.tis.reserve(count);
-        for (task, known) in known.into_iter().enumerate() {
-            let task = index(task);
-            let stored = known.is_some();
-            let ti = known.unwrap_or_else(|| new_instance(&row, &graph, task));
-            self.tis.insert(ti.id, At { run: position, ti: task });
-            self.by_state[ti.state as usize] += 1;
-            let ended = match (ti.state.is_executing(), ti.token) {
-                (false, Some(token)) => Some((ti.attempt, token)),
-                _ => None,
-            };
-            tis.push(Ti {
-                row: ti,
-                task,
-                up: UpstreamCounts { total: graph.node(task).upstreams, ..UpstreamCounts::default() },
-                scope_done: 0,
-                lease_until: self.now,
-                ended,
-                acked: false,
-                dirty: false,
-                stored,
-            });
-        }
-        let groups = graph
-            .groups
-            .iter()
-            .map(|spec| Group {
-                pool: self.pool(&spec.pool),
-                need: spec.need,
-                task: spec.task,
-                ready: BTreeSet::new(),
-                shown: None,
-                parked: None,
-            })
-            .collect();
-        let queues = graph.queues.iter().map(|name| self.queue(name)).collect();
-        let dag = &mut self.dags[dag_at as usize];
-        dag.past |= graph.past;
-        dag.run_ids.insert(row.run_id.clone(), position);
-        if let Some(date) = row.logical_date {
-            dag.dates.insert(date, Some(position));
-        }
-        let run_no = row.run_no;
-        self.run_at.insert(run_no, position);
-        self.next_run_no = self.next_run_no.max(run_no.0 + 1);
-        let state = row.state;
-        let limits = if graph.limited { count } else { 0 };
-        let run = Run {
-            skips: tis.iter().any(|ti| !ti.row.skips.is_empty()),
-            unfinished: index(tis.iter().filter(|ti| !ti.row.state.is_finished()).count()),
-            live: 0,
-            active: 0,
-            active_of: vec![0; limits],
-            row: Arc::new(row),
-            dag: dag_at,
-            graph,
-            tis,
-            queues,
-            groups,
-            dirty: false,
-            stored,
-            check: false,
-        };
-        let position = self.runs.insert(run);
-        if !stored {
-            self.touch_run(position);
-        }
-        for ti in 0..index(count) {
-            if !self.runs[position].ti(ti).stored {
-                self.touch_ti(At { run: position, ti });
-            }
-        }
-        match state {
-            RunState::Queued => self.queue_run(position),
-            RunState::Running => {
-                let counts = self.runs[position].row.run_type != RunType::Backfill;
-                let dag = &mut self.dags[dag_at as usize];
-                dag.running += 1;
-                dag.active += u32::from(counts);
-            }
-            RunState::Success | RunState::Failed => {}
-        }
-        position
-    }
-
     /// Puts a queued run in line.
     pub(crate) fn queue_run(&mut self, position: u32) {
         let run = &self.runs[position];
         let starts_at = run.starts_at();
         let run_no = run.row.run_no.0;
-        let dag = &mut self.dags[run.dag as usize];
-        dag.queued.insert((starts_at, run_no, position));
-        dag.active += u32::from(run.row.run_type != RunType::Backfill);
+        if self.in_backfill(position) {
+            self.backfill_moves(position, RunState::Success, RunState::Queued);
+        } else {
+            let dag = &mut self.dags[run.dag as usize];
+            dag.queued.insert((starts_at, run_no, position));
+            dag.active += u32::from(run.row.run_type != RunType::Backfill);
+        }
         if starts_at > self.now {
             self.set_timer(starts_at, Due::Start { run_no });
         }
     }
 
     /// Starts queued runs and creates scheduled ones, as far as they are due and `max_active_runs` lets them.
-    pub(crate) fn check_dag(&mut self, dag_at: u32, _effects: &mut Effects) {
+    pub(crate) fn check_dag(&mut self, dag_at: u32, effects: &mut Effects) {
         self.dags[dag_at as usize].check = false;
         loop {
             while let Some(run) = self.startable(dag_at) {
-                self.start_run(run);
+                self.start_run(run, effects);
             }
-            if !self.create_due(dag_at) {
+            if !self.create_asset_run(dag_at, effects) && !self.create_due(dag_at, effects) {
                 break;
             }
         }
@@ -236,12 +140,20 @@ impl Engine {
 
     fn startable(&self, dag: u32) -> Option<u32> {
         let dag = &self.dags[dag as usize];
-        let &(starts_at, _, run) = dag.queued.first()?;
-        let free = dag.running < dag.max_active_runs();
-        (starts_at <= self.now && free && !dag.row.is_paused).then_some(run)
+        if dag.row.is_paused {
+            return None;
+        }
+        let own = dag.queued.first().filter(|(starts_at, ..)| *starts_at <= self.now);
+        if let Some(&(.., run)) = own.filter(|_| dag.running < dag.max_active_runs()) {
+            return Some(run);
+        }
+        if self.backfills.is_empty() {
+            return None;
+        }
+        self.startable_backfill(&dag.row.dag_id)
     }
 
-    fn start_run(&mut self, position: u32) {
+    fn start_run(&mut self, position: u32, effects: &mut Effects) {
         let now = self.now;
         let run = &mut self.runs[position];
         let entry = (run.starts_at(), run.row.run_no.0, position);
@@ -251,12 +163,16 @@ impl Engine {
         row.start_date.get_or_insert(now);
         row.end_date = None;
         row.note = None;
-        let dag = &mut self.dags[dag_at as usize];
-        dag.queued.remove(&entry);
-        dag.running += 1;
+        let counts = u32::from(self.runs[position].row.run_type != RunType::Backfill);
+        if self.in_backfill(position) {
+            self.backfill_moves(position, RunState::Queued, RunState::Running);
+        } else {
+            self.dags[dag_at as usize].queued.remove(&entry);
+        }
+        self.dags[dag_at as usize].running += counts;
         self.touch_run(position);
         self.set_run_timeout(position);
-        self.consider_run(position);
+        self.consider_run(position, effects);
         self.show_run(position);
         // Nothing may be left to do: no tasks, or all of them over.
         self.look_at_run(position);
@@ -289,13 +205,15 @@ impl Engine {
         if run.unfinished == 0 {
             let failed = run.graph.leaves.iter().any(|&leaf| {
                 run.instances(leaf)
+                    .into_iter()
                     .any(|ti| matches!(run.ti(ti).row.state, TaskState::Failed | TaskState::UpstreamFailed))
             });
             let state = if failed { RunState::Failed } else { RunState::Success };
-            self.finish_run(position, state, None, effects);
+            let reason = if failed { "task_failure" } else { "success" };
+            self.finish_run(position, state, None, Some(reason), effects);
         } else if run.live == 0 && self.is_deadlocked(position) {
             let note = "deadlocked: no task instance can run any more".to_owned();
-            self.finish_run(position, RunState::Failed, Some(note), effects);
+            self.finish_run(position, RunState::Failed, Some(note), Some("all_tasks_deadlocked"), effects);
         }
     }
 
@@ -308,7 +226,8 @@ impl Engine {
         let excused = (run.graph.past || run.graph.limited)
             && run.tis.iter().any(|ti| {
                 let spec = run.graph.spec(ti.task);
-                !ti.row.state.is_finished()
+                !ti.absent
+                    && !ti.row.state.is_finished()
                     && (run.graph.node(ti.task).depends_on_past
                         || spec.max_active_tis_per_dag.is_some()
                         || spec.max_active_tis_per_dagrun.is_some())
@@ -316,7 +235,15 @@ impl Engine {
         !excused
     }
 
-    pub(crate) fn finish_run(&mut self, position: u32, state: RunState, note: Option<String>, effects: &mut Effects) {
+    /// Ends a run. With a `reason` (as Airflow words it) the DAG's callback for it is called.
+    pub(crate) fn finish_run(
+        &mut self,
+        position: u32,
+        state: RunState,
+        note: Option<String>,
+        reason: Option<&str>,
+        effects: &mut Effects,
+    ) {
         let now = self.now;
         let run = &mut self.runs[position];
         let was = run.row.state;
@@ -329,23 +256,46 @@ impl Engine {
         }
         let (run_no, run_type, dag_at) = (row.run_no, row.run_type, run.dag);
         self.touch_run(position);
-        let dag = &mut self.dags[dag_at as usize];
-        match was {
-            RunState::Queued => {
-                dag.queued.remove(&entry);
-            }
-            RunState::Running => dag.running -= 1,
-            RunState::Success | RunState::Failed => {}
+        if let Some(of) = self.runs[position].row.backfill.filter(|_| self.in_backfill(position)) {
+            self.backfill_moves(position, was, state);
+            self.check_backfill_done(of.no, effects);
+        } else if was == RunState::Queued {
+            self.dags[dag_at as usize].queued.remove(&entry);
         }
-        if !was.is_finished() {
-            dag.active -= u32::from(run_type != RunType::Backfill);
+        if run_type != RunType::Backfill {
+            let dag = &mut self.dags[dag_at as usize];
+            dag.running -= u32::from(was == RunState::Running);
+            dag.active -= u32::from(!was.is_finished());
         }
+        if let Some(reason) = reason {
+            self.call_back_run(position, state, reason, effects);
+        }
+        self.note_runtime(position, state);
         let keep = self.retention();
         self.finished.push_back((plus(now, keep), run_no));
         effects.dispatch.push(Dispatch::RunFinished { run_no, state });
         self.show_run(position);
         self.count_failures(dag_at, state, effects);
         self.look_at_dag(dag_at);
+    }
+
+    /// Keeps how long successful runs take, where a deadline asks for it.
+    fn note_runtime(&mut self, position: u32, state: RunState) {
+        let run = &self.runs[position];
+        let wanted = run.graph.version.spec.deadlines.iter().filter_map(|deadline| match deadline.reference {
+            tradewind_types::DeadlineReference::AverageRuntime { max_runs, .. } => Some(max_runs as usize),
+            _ => None,
+        });
+        let Some(wanted) = wanted.max() else { return };
+        let (Some(start), Some(end)) = (run.row.start_date, run.row.end_date) else { return };
+        let dag = run.dag;
+        if state == RunState::Success {
+            let runtimes = &mut self.dags[dag as usize].row.runtimes;
+            runtimes.push(end.as_microsecond() - start.as_microsecond());
+            let extra = runtimes.len().saturating_sub(wanted);
+            runtimes.drain(..extra);
+            self.touch_dag(dag);
+        }
     }
 
     /// `max_consecutive_failed_dag_runs`.
@@ -369,7 +319,7 @@ impl Engine {
                 task_id: None,
                 detail: Some(format!("{failed_runs} runs in a row failed")),
             });
-            self.pause(dag_at, true);
+            self.pause(dag_at, true, effects);
         }
     }
 
@@ -383,7 +333,7 @@ impl Engine {
             return;
         }
         let note = format!("timed out after {} s", timeout.as_secs_f64());
-        self.stop_run(position, RunState::Failed, |_| TaskState::Skipped, note, effects);
+        self.stop_run(position, RunState::Failed, |_| TaskState::Skipped, note, Some("timed_out"), effects);
     }
 
     /// Ends a run now: `state_of` says what becomes of each instance that is not over.
@@ -393,17 +343,39 @@ impl Engine {
         state: RunState,
         state_of: impl Fn(TaskState) -> TaskState,
         note: String,
+        reason: Option<&str>,
         effects: &mut Effects,
     ) {
         // First the run, so that nothing in it starts because of what is stopped.
-        self.finish_run(position, state, Some(note.clone()), effects);
+        self.finish_run(position, state, Some(note.clone()), reason, effects);
+        self.stop_instances(position, state_of, &note, false, effects);
+    }
+
+    /// Ends the instances of a run that are not over.
+    pub(crate) fn stop_instances(
+        &mut self,
+        position: u32,
+        state_of: impl Fn(TaskState) -> TaskState,
+        note: &str,
+        spare_teardowns: bool,
+        effects: &mut Effects,
+    ) {
         for ti in 0..index(self.runs[position].tis.len()) {
             let at = At { run: position, ti };
-            let was = self.runs[position].ti(ti).row.state;
-            if !was.is_finished() {
+            let run = &self.runs[position];
+            let entry = run.ti(ti);
+            let spared = entry.absent || spare_teardowns && run.graph.node(entry.task).is_teardown;
+            let was = entry.row.state;
+            if !was.is_finished() && !spared {
                 self.stop(at, state_of(was), Some(format!("the run was {note}")), effects);
             }
         }
+    }
+
+    /// Whether a teardown of a run is not over.
+    pub(crate) fn has_open_teardown(&self, position: u32) -> bool {
+        let run = &self.runs[position];
+        run.tis.iter().any(|ti| !ti.absent && run.graph.node(ti.task).is_teardown && !ti.row.state.is_finished())
     }
 
     pub(crate) fn load_run(
@@ -442,38 +414,5 @@ impl Engine {
             .get(run_id)
             .copied()
             .ok_or_else(|| ApiError::not_found(format!("the DAG \"{dag_id}\" has no run \"{run_id}\"")))
-    }
-}
-
-/// A new instance of a task.
-fn new_instance(run: &DagRun, graph: &Graph, task: u32) -> TaskInstance {
-    let spec = graph.spec(task);
-    TaskInstance {
-        id: graph.ti_id(run.run_no, task),
-        run_no: run.run_no,
-        dag_id: run.dag_id.clone(),
-        run_id: run.run_id.clone(),
-        task_id: spec.task_id.clone(),
-        map_index: tradewind_types::UNMAPPED,
-        operator: spec.operator.name().to_owned(),
-        pool: spec.pool.clone(),
-        pool_slots: spec.pool_slots,
-        queue: spec.queue.clone(),
-        priority_weight: graph.node(task).priority,
-        state: TaskState::NoStatus,
-        try_number: 0,
-        max_tries: spec.retry.retries,
-        attempt: 0,
-        worker_losses: 0,
-        scheduled_at: None,
-        queued_at: None,
-        start_date: None,
-        end_date: None,
-        next_at: None,
-        first_poke_at: None,
-        worker: None,
-        token: None,
-        note: None,
-        skips: Vec::new(),
     }
 }

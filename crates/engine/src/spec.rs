@@ -41,8 +41,22 @@ pub fn check_spec(spec: &DagSpec) -> Result<(), Vec<String>> {
         if task.pool_slots == 0 {
             note(Err(format!("the task \"{id}\" has pool_slots 0; it needs at least 1")));
         }
-        if task.expand.is_some() {
-            note(Err(format!("the task \"{id}\" is mapped (`expand`), which is not supported yet")));
+        if task.expand.is_some() && task.mapped_group.is_some() {
+            note(Err(format!(
+                "the task \"{id}\" is mapped inside a mapped task group, which Airflow does not support either"
+            )));
+        }
+        if let Some(group_id) = &task.mapped_group
+            && !spec.task_groups.iter().any(|group| group.group_id == *group_id && group.expand.is_some())
+        {
+            note(Err(format!("the task \"{id}\" is in the mapped task group \"{group_id}\", which does not exist")));
+        }
+        for limit in &task.concurrency {
+            if limit.limit == 0 || limit.key.is_empty() {
+                note(Err(format!(
+                    "the task \"{id}\" has a concurrency limit without a key or of 0; it could never run"
+                )));
+            }
         }
         if task.is_setup && task.is_teardown {
             note(Err(format!("the task \"{id}\" cannot be a setup and a teardown at once")));
@@ -56,12 +70,17 @@ pub fn check_spec(spec: &DagSpec) -> Result<(), Vec<String>> {
             )));
         }
     }
-    for group in &spec.task_groups {
-        if group.expand.is_some() {
-            note(Err(format!(
-                "the task group \"{}\" is mapped (`expand`), which is not supported yet",
-                group.group_id
-            )));
+    let expansions =
+        spec.tasks.iter().filter_map(|task| Some((format!("task \"{}\"", task.task_id), task.expand.as_ref()?)));
+    let of_groups = spec
+        .task_groups
+        .iter()
+        .filter_map(|group| Some((format!("task group \"{}\"", group.group_id), group.expand.as_ref()?)));
+    for (what, expand) in expansions.chain(of_groups) {
+        for task_id in expand.dependencies() {
+            if !positions.contains_key(task_id.as_str()) {
+                note(Err(format!("the {what} is mapped over the task \"{task_id}\", which does not exist")));
+            }
         }
     }
     let mut up = vec![Vec::new(); spec.tasks.len()];

@@ -51,7 +51,7 @@ impl Engine {
             }
             Due::Again { run_no, ti } => {
                 if let Some(run) = self.run_with(run_no) {
-                    self.consider(At { run, ti });
+                    self.consider(At { run, ti }, effects);
                 }
             }
             Due::Lease { run_no, ti, attempt } => {
@@ -59,6 +59,22 @@ impl Engine {
                     self.lease_due(At { run, ti }, attempt, effects);
                 }
             }
+            Due::Wait { run_no, ti, attempt } => {
+                if let Some(run) = self.run_with(run_no)
+                    && self.runs[run].ti(ti).row.attempt == attempt
+                {
+                    self.wait_due(At { run, ti }, effects);
+                }
+            }
+            Due::CallbackLease { id, attempt } => self.callback_lease_due(id, attempt, effects),
+            Due::Deadline { run_no, place } => {
+                if let Some(run) = self.run_with(run_no)
+                    && self.deadline_stands(run, place, at)
+                {
+                    self.miss_deadline(run, place, effects);
+                }
+            }
+            Due::Rate { pool } => self.renew_rate(pool),
         }
     }
 
@@ -108,9 +124,20 @@ impl Engine {
             Due::Lease { run_no, ti, attempt } => {
                 let run = &self.runs[self.run_with(run_no)?];
                 let ti = run.ti(ti);
-                let holds = matches!(ti.row.state, TaskState::Running | TaskState::Restarting);
-                (holds && ti.row.attempt == attempt).then_some(ti.lease_until)
+                (ti.is_held() && ti.row.attempt == attempt).then_some(ti.lease_until)
             }
+            Due::Wait { run_no, ti, attempt } => {
+                let run = self.run_with(run_no)?;
+                let row = &self.runs[run].ti(ti).row;
+                let waits = matches!(row.state, TaskState::Deferred | TaskState::AwaitingInput);
+                (waits && row.attempt == attempt).then(|| self.wait_ends(At { run, ti }))?
+            }
+            Due::CallbackLease { id, attempt } => self.callback_lease(id, attempt),
+            Due::Deadline { run_no, place } => {
+                let run = self.run_with(run_no)?;
+                self.deadline_stands(run, place, at).then_some(at)
+            }
+            Due::Rate { pool } => self.rate_opens(pool),
         }
     }
 }

@@ -84,6 +84,10 @@ pub struct TaskLaunch {
     pub triggering_user: Option<String>,
     /// How often the run was cleared.
     pub clear_number: u32,
+    /// When the run was over, where that is already so (callbacks).
+    pub run_end_date: Option<Timestamp>,
+    /// The asset events that the run consumed.
+    pub consumed_events: Vec<AssetEventInfo>,
     /// When this attempt started (for a resumed deferral or a reschedule: when its first part did).
     pub start_date: Timestamp,
     /// XComs of an earlier attempt that the task must clear before it runs.
@@ -130,6 +134,8 @@ impl TaskLaunch {
             conf: Value::Null,
             triggering_user: None,
             clear_number: 0,
+            run_end_date: None,
+            consumed_events: Vec::new(),
             start_date,
             xcom_keys_to_clear: Vec::new(),
             reschedule_count: 0,
@@ -184,10 +190,14 @@ pub enum TaskOutcome {
         /// Its arguments, in the guest's serialization.
         next_kwargs: Value,
     },
-    /// The task waits for a person.
+    /// The task waits for a person, whom it has asked before.
     AwaitingInput {
-        /// The guest's message as it is.
-        raw: Value,
+        /// How long the wait may last.
+        timeout: Option<Duration>,
+        /// Method to resume at.
+        next_method: String,
+        /// Its arguments, in the guest's serialization.
+        next_kwargs: Value,
     },
 }
 
@@ -351,7 +361,9 @@ impl ParseRequest {
 /// What a file held.
 #[derive(Debug, Clone, Default)]
 pub struct ParsedFile {
-    /// Its DAGs, in Airflow's own serialization (`{"__version": 3, "dag": {...}}`), sorted by DAG id.
+    /// Its DAGs, in Airflow's own serialization (`{"__version": 3, "dag": {...}}`), sorted by DAG id. A timetable of a
+    /// class that Airflow does not bring along is `{"__type": class path, "__var": data, "periodic": bool}`; it is asked by
+    /// [`crate::Parser::evaluate_timetable`].
     pub dags: Vec<Value>,
     /// Why it, or a part of it, could not be loaded. DAGs of the same file that are sound are in `dags` all the same.
     pub import_error: Option<ImportError>,

@@ -6,7 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::api::{
-    ConnectionInfo, DagRunInfo, LogLine, TaskInstanceFilter, TaskOutcome, TriggerRequest, XComAddress, XComSlice,
+    AssetEventInfo, AssetEventQuery, AssetInfo, AssetName, ConnectionInfo, DagInfo, DagRunInfo, HumanAnswer,
+    HumanQuestion, LogLine, PreviousTiQuery, StateScope, TaskInstanceFilter, TaskInstanceInfo, TaskOutcome,
+    TriggerRequest, XComAddress, XComSlice,
 };
 
 /// Why a question of a task was not answered. Each kind reaches the task as an exception with this text in its log.
@@ -160,6 +162,66 @@ pub trait TaskHost: Send + Sync {
     /// Starts a run; [`HostError::AlreadyExists`] when the run id is taken.
     async fn trigger_dag_run(&self, _request: TriggerRequest) -> Answer<()> {
         Err(HostError::unsupported("TriggerDagRun"))
+    }
+
+    /// The latest earlier instance of a task.
+    async fn get_previous_ti(&self, _query: &PreviousTiQuery) -> Answer<Option<TaskInstanceInfo>> {
+        Err(HostError::unsupported("GetPreviousTI"))
+    }
+
+    /// A DAG; [`HostError::NotFound`] when there is none.
+    async fn get_dag(&self, _dag_id: &str) -> Answer<DagInfo> {
+        Err(HostError::unsupported("GetDag"))
+    }
+
+    /// The finished task instances of a run.
+    async fn get_finished(&self, _dag_id: &str, _run_id: &str) -> Answer<Vec<TaskInstanceInfo>> {
+        Err(HostError::unsupported("GetTaskBreadcrumbs"))
+    }
+
+    /// A value that a task or an asset keeps between attempts and runs.
+    async fn get_state_value(&self, _scope: &StateScope, _key: &str) -> Answer<Option<Value>> {
+        Err(HostError::unsupported("the task and asset state stores"))
+    }
+
+    /// Keeps a value.
+    async fn put_state_value(&self, _scope: &StateScope, _key: &str, _value: &Value) -> Answer<()> {
+        Err(HostError::unsupported("the task and asset state stores"))
+    }
+
+    /// Forgets a kept value, or all of a task's or asset's; forgetting none is fine.
+    async fn delete_state_values(&self, _scope: &StateScope, _key: Option<&str>) -> Answer<()> {
+        Err(HostError::unsupported("the task and asset state stores"))
+    }
+
+    /// An asset, `None` when no DAG names it.
+    async fn get_asset(&self, _asset: &AssetName) -> Answer<Option<AssetInfo>> {
+        Err(HostError::unsupported("GetAsset"))
+    }
+
+    /// The assets that an alias stands for so far.
+    async fn get_assets_of_alias(&self, _alias: &str) -> Answer<Vec<AssetInfo>> {
+        Err(HostError::unsupported("GetAssetsByAlias"))
+    }
+
+    /// Asset events.
+    async fn get_asset_events(&self, _query: &AssetEventQuery) -> Answer<Vec<AssetEventInfo>> {
+        Err(HostError::unsupported("GetAssetEvent"))
+    }
+
+    /// The inlets and outlets of this task that are no active assets: name and URI.
+    async fn get_inactive_assets(&self) -> Answer<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// Asks a person something, in the name of this task instance.
+    async fn ask_human(&self, _question: &HumanQuestion) -> Answer<()> {
+        Err(HostError::unsupported("CreateHITLDetailPayload"))
+    }
+
+    /// What a person has answered to a task instance; [`HostError::NotFound`] when nobody was asked.
+    async fn get_human_answer(&self, _ti_id: Uuid) -> Answer<HumanAnswer> {
+        Err(HostError::unsupported("GetHITLDetailResponse"))
     }
 
     /// A value that must not appear in any log from now on. This crate masks the task's own log by itself.

@@ -5,13 +5,14 @@
 //! code never runs in this process.
 
 mod api;
+mod callback;
 mod channels;
 #[cfg(test)]
 mod contract;
 mod control;
+mod further;
 mod host;
 mod logs;
-mod mask;
 mod parse;
 mod questions;
 mod report;
@@ -19,9 +20,14 @@ mod requests;
 mod startup;
 mod strays;
 mod task;
+mod timetable;
+mod triggers;
 mod wire;
 mod zygote;
 
 pub use api::*;
+pub use callback::{CallbackExit, CallbackLaunch};
 pub use parse::{Parser, parse_file};
+pub use timetable::{TimetableAnswer, TimetableQuestion, TimetableRequest, TimetableRun, evaluate_timetable};
+pub use triggers::{TriggerEnd, TriggerLaunch, TriggerProcess, TriggerProcessSettings};
 pub use zygote::{Zygote, hide_from_guests};

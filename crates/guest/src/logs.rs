@@ -1,14 +1,15 @@
 //! A task's log: JSON lines from the SDK, and whatever is printed, as one ordered stream of lines.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, watch};
+use tradewind_secrets::Masker;
 
 use crate::api::{LogLevel, LogLine, TaskHost};
-use crate::mask::Masker;
 
 /// Lines between the readers and the host. When it is full the pipes fill, and then the task waits.
 const CHANNEL_LINES: usize = 1024;
@@ -79,7 +80,7 @@ impl LogPump {
         let mut batch = Vec::new();
         while receiver.recv_many(&mut batch, BATCH_LINES).await > 0 {
             for line in &mut batch {
-                masker.hide(line);
+                hide(masker, line);
                 if let Some(error) = exception_summary(line) {
                     last_error.send_replace(Some(error));
                 }
@@ -87,6 +88,14 @@ impl LogPump {
             host.log(std::mem::take(&mut batch)).await;
         }
     }
+}
+
+/// Hides all secrets in a line.
+pub(crate) fn hide(masker: &Masker, line: &mut LogLine) {
+    if let Cow::Owned(masked) = masker.mask(&line.message) {
+        line.message = masked;
+    }
+    line.fields.values_mut().for_each(|field| masker.mask_value(field));
 }
 
 /// Reads one stream to its end.

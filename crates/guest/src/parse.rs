@@ -55,12 +55,20 @@ impl Parser {
     /// Parses one file. Whatever the file does is a [`ParsedFile`]; an error means that no parse took place.
     pub async fn parse(&self, request: ParseRequest) -> Result<ParsedFile, GuestError> {
         let file = request.dags_root.join(&request.file);
-        // One that dies while a file is on its way is replaced once: it may have died of old age, not of the file.
+        self.with_zygote(async |zygote| parse_in(zygote, &request, &file).await).await
+    }
+
+    /// Does something with the interpreter. One that dies meanwhile is replaced once: it may have died of old age, not of
+    /// the file.
+    pub(crate) async fn with_zygote<T>(
+        &self,
+        work: impl AsyncFn(&Control) -> Result<T, GuestError>,
+    ) -> Result<T, GuestError> {
         for last in [false, true] {
             let zygote = self.zygote().await?;
-            match parse_in(&zygote, &request, &file).await {
+            match work(&zygote).await {
                 Err(GuestError::ZygoteLost(reason)) if !last => {
-                    tracing::warn!(reason, file = %file.display(), "parse zygote was lost, starting another one");
+                    tracing::warn!(reason, "parse zygote was lost, starting another one");
                 }
                 done => return done,
             }
@@ -95,11 +103,46 @@ pub async fn parse_file(env: &GuestEnv, request: ParseRequest) -> Result<ParsedF
     parsed
 }
 
+/// How a child that was to answer ended.
+pub(crate) struct ChildEnd {
+    /// What it wrote, if that is a whole frame and it was in time.
+    pub(crate) answer: Option<Vec<u8>>,
+    end: (Option<i32>, Option<i32>),
+    timed_out: bool,
+    timeout: Duration,
+    output: Vec<u8>,
+}
+
+impl ChildEnd {
+    /// Why there is no answer; `doing` says what the child did, e.g. `parsed the file`.
+    pub(crate) fn why(&self, file: &Path, doing: &str) -> ImportError {
+        ended_early(self, file, doing)
+    }
+}
+
 async fn parse_in(zygote: &Control, request: &ParseRequest, file: &Path) -> Result<ParsedFile, GuestError> {
     let started = Instant::now();
-    let prelude = wire::json_frame(&prelude(request, file)).map_err(os_error("encode a parse request"))?;
+    let end = run_child(zygote, "parse", &prelude(request, file), request.timeout).await?;
+    let answer = end.answer.as_deref().and_then(|answer| serde_json::from_slice(answer).ok());
+    let mut parsed = match answer {
+        Some(answer) => parsed_file(answer),
+        None => ParsedFile { import_error: Some(end.why(file, "parsed the file")), ..ParsedFile::default() },
+    };
+    parsed.duration = started.elapsed();
+    Ok(parsed)
+}
+
+/// Has a child do something that is answered in one frame, and ends it when that takes too long.
+pub(crate) async fn run_child(
+    zygote: &Control,
+    kind: &str,
+    prelude: &Value,
+    timeout: Duration,
+) -> Result<ChildEnd, GuestError> {
+    let started = Instant::now();
+    let prelude = wire::json_frame(prelude).map_err(os_error("encode a request to a parser"))?;
     let (mut channels, ends) = job_channels().map_err(os_error("make the parser's channels"))?;
-    let mut job = zygote.fork("parse", ends).await?;
+    let mut job = zygote.fork(kind, ends).await?;
     let killer = job.killer();
 
     let talk = async {
@@ -114,26 +157,27 @@ async fn parse_in(zygote: &Control, request: &ParseRequest, file: &Path) -> Resu
     let ((result, stdout, stderr, end), timed_out) = loop {
         tokio::select! {
             done = &mut whole => break (done, timed_out),
-            () = tokio::time::sleep_until(started + request.timeout), if !timed_out => {
+            () = tokio::time::sleep_until(started + timeout), if !timed_out => {
                 timed_out = true;
                 killer.kill().await;
             }
         }
     };
-    let end = end?;
-    let output = [stdout, stderr].concat();
-    let mut parsed = match result.ok().as_deref().and_then(answer) {
-        Some(answer) if !timed_out => parsed_file(answer),
-        _ => ParsedFile {
-            import_error: Some(ended_early(end, timed_out, request.timeout, file, &output)),
-            ..ParsedFile::default()
-        },
-    };
-    parsed.duration = started.elapsed();
-    Ok(parsed)
+    let answer = result.ok().filter(|_| !timed_out).and_then(frame_body);
+    Ok(ChildEnd { answer, end: end?, timed_out, timeout, output: [stdout, stderr].concat() })
 }
 
-fn prelude(request: &ParseRequest, file: &Path) -> Value {
+/// The body of a whole frame.
+fn frame_body(mut result: Vec<u8>) -> Option<Vec<u8>> {
+    let (header, body) = result.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*header) as usize != body.len() {
+        return None;
+    }
+    result.drain(..4);
+    Some(result)
+}
+
+pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
     json!({
         "dags_root": request.dags_root,
         "file": file,
@@ -144,14 +188,6 @@ fn prelude(request: &ParseRequest, file: &Path) -> Value {
         "variables": request.variables,
         "connections": request.connections,
     })
-}
-
-fn answer(result: &[u8]) -> Option<Answer> {
-    let (header, body) = result.split_first_chunk::<4>()?;
-    if u32::from_be_bytes(*header) as usize != body.len() {
-        return None;
-    }
-    serde_json::from_slice(body).ok()
 }
 
 fn parsed_file(answer: Answer) -> ParsedFile {
@@ -182,32 +218,24 @@ async fn end_of(job: &mut Job) -> Result<(Option<i32>, Option<i32>), GuestError>
     }
 }
 
-fn ended_early(
-    (code, signal): (Option<i32>, Option<i32>),
-    timed_out: bool,
-    timeout: Duration,
-    file: &Path,
-    output: &[u8],
-) -> ImportError {
-    let message = match (code, signal) {
-        _ if timed_out => {
-            format!(
-                "the file was still not parsed after {} s and was stopped (limit: parse timeout)",
-                timeout.as_secs_f64()
-            )
+fn ended_early(child: &ChildEnd, file: &Path, doing: &str) -> ImportError {
+    let message = match child.end {
+        _ if child.timed_out => {
+            let limit = child.timeout.as_secs_f64();
+            format!("the process that {doing} was not done after {limit} s and was stopped (limit: parse timeout)")
         }
         (_, Some(9 | 24)) => {
-            "the process that parsed the file was killed: it used up its CPU time, or the machine's memory".to_owned()
+            format!("the process that {doing} was killed: it used up its CPU time, or the machine's memory")
         }
         (_, Some(11)) => "the file crashed the interpreter (segmentation fault in native code)".to_owned(),
-        (_, Some(signal)) => format!("the process that parsed the file was ended by signal {signal}"),
+        (_, Some(signal)) => format!("the process that {doing} was ended by signal {signal}"),
         (Some(125 | 126), None) => "the parser failed before it came to the file; its output says why".to_owned(),
         (code, None) => format!(
-            "the file ended the process that parsed it with exit code {} (does it call os._exit?)",
+            "the file ended the process that {doing} with exit code {} (does it call os._exit?)",
             code.unwrap_or(-1)
         ),
     };
-    let text = String::from_utf8_lossy(output).trim().to_owned();
+    let text = String::from_utf8_lossy(&child.output).trim().to_owned();
     ImportError { message, line: line_of(&text, file), traceback: (!text.is_empty()).then_some(text) }
 }
 

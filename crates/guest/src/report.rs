@@ -52,7 +52,11 @@ impl Report {
                 next_method: text(body, "next_method")?.to_owned(),
                 next_kwargs: get(body, "next_kwargs").clone(),
             },
-            "AwaitInputTask" => TaskOutcome::AwaitingInput { raw: Value::Object(body.clone()) },
+            "AwaitInputTask" => TaskOutcome::AwaitingInput {
+                timeout: optional_duration(body, "timeout")?,
+                next_method: text(body, "next_method")?.to_owned(),
+                next_kwargs: get(body, "next_kwargs").clone(),
+            },
             "SkipDownstreamTasks" => {
                 self.skipped_downstream.extend(skipped(body)?);
                 return Ok(true);

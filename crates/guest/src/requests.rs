@@ -1,11 +1,12 @@
 //! Answers a task's questions: from the SDK's messages to the host's methods and back.
 
 use serde_json::{Map, Value, json};
+use tradewind_secrets::Masker;
 use uuid::Uuid;
 
 use crate::api::{DagRunInfo, TaskHost, TaskInstanceFilter, TriggerRequest, XComAddress, XComSlice};
+use crate::further;
 use crate::host::HostError;
-use crate::mask::Masker;
 use crate::report::{get, instant, optional_instant, optional_text, text};
 use crate::startup::dag_run;
 use crate::wire::NOT_FINITE;
@@ -22,7 +23,7 @@ pub(crate) enum Reply {
 }
 
 /// Why a question got no answer.
-enum Refusal {
+pub(crate) enum Refusal {
     Malformed(String),
     Host(HostError),
 }
@@ -70,7 +71,7 @@ fn error_reply(error: &str, detail: Value) -> Reply {
     Reply::Error(json!({"type": "ErrorResponse", "error": error, "detail": detail}))
 }
 
-fn none_of(error: &str, detail: Value) -> Reply {
+pub(crate) fn none_of(error: &str, detail: Value) -> Reply {
     Reply::Body(json!({"type": "ErrorResponse", "error": error, "detail": detail}))
 }
 
@@ -90,8 +91,15 @@ async fn ask(host: &dyn TaskHost, masker: &Masker, kind: &str, body: &Map<String
             host.set_rendered_map_index(text(body, "rendered_map_index")?).await?;
             Ok(Reply::Done)
         }
-        // Assets are not scheduled on yet, so none can be inactive.
-        "ValidateInletsAndOutlets" => Ok(Reply::Body(json!({"type": "InactiveAssetsResult", "inactive_assets": []}))),
+        "GetAssetByName"
+        | "GetAssetByUri"
+        | "GetAssetsByAlias"
+        | "GetAssetEventByAsset"
+        | "GetAssetEventByAssetAlias"
+        | "ValidateInletsAndOutlets" => further::ask_assets(host, kind, body).await,
+        kind if kind.contains("StateStore") => further::ask_state(host, kind, body).await,
+        "CreateHITLDetailPayload" | "GetHITLDetailResponse" => further::ask_human(host, kind, body).await,
+        "GetDag" | "GetPreviousTI" | "GetTaskBreadcrumbs" => further::ask_dags(host, kind, body).await,
         _ => ask_runs(host, kind, body).await,
     }
 }
@@ -158,8 +166,7 @@ async fn ask_settings(
             let key = text(body, "key")?;
             match host.get_variable(key).await? {
                 Some(value) => {
-                    let value = Value::String(value);
-                    masker.add(&value, Some(key));
+                    masker.add_variable(key, &value);
                     Reply::Body(json!({"type": "VariableResult", "key": key, "value": value}))
                 }
                 None => none_of("VARIABLE_NOT_FOUND", json!({"key": key})),
@@ -173,7 +180,7 @@ async fn ask_settings(
         }
         "PutVariable" => {
             let key = text(body, "key")?;
-            masker.add(get(body, "value"), Some(key));
+            masker.add_variable(key, optional_text(body, "value").unwrap_or_default());
             host.set_variable(key, optional_text(body, "value"), optional_text(body, "description")).await?;
             Reply::Done
         }
@@ -185,7 +192,7 @@ async fn ask_settings(
             let conn_id = text(body, "conn_id")?;
             match host.get_connection(conn_id).await? {
                 Some(connection) => {
-                    masker.add_connection(&connection);
+                    masker.add_connection(connection.password.as_deref(), connection.extra.as_deref());
                     let mut result = serde_json::to_value(&connection).map_err(|error| error.to_string())?;
                     result["type"] = "ConnectionResult".into();
                     Reply::Body(result)
@@ -195,7 +202,7 @@ async fn ask_settings(
         }
         _ => {
             let value = get(body, "value");
-            masker.add(value, optional_text(body, "name"));
+            masker.add_value(value, optional_text(body, "name"));
             if let Some(secret) = value.as_str() {
                 host.mask_secret(secret).await;
             }
@@ -277,11 +284,11 @@ fn run_value(run: &DagRunInfo) -> Value {
     dag_run(run, 0, None)
 }
 
-fn ti_id(body: &Map<String, Value>) -> Result<Uuid, String> {
+pub(crate) fn ti_id(body: &Map<String, Value>) -> Result<Uuid, String> {
     text(body, "ti_id")?.parse().map_err(|error| format!("ti_id is no UUID: {error}"))
 }
 
-fn optional_map_index(body: &Map<String, Value>) -> Result<Option<i32>, String> {
+pub(crate) fn optional_map_index(body: &Map<String, Value>) -> Result<Option<i32>, String> {
     match get(body, "map_index") {
         Value::Null => Ok(None),
         index => index
@@ -307,7 +314,7 @@ fn filter(body: &Map<String, Value>) -> Result<TaskInstanceFilter, String> {
     })
 }
 
-fn texts(body: &Map<String, Value>, field: &str) -> Result<Option<Vec<String>>, String> {
+pub(crate) fn texts(body: &Map<String, Value>, field: &str) -> Result<Option<Vec<String>>, String> {
     match get(body, field) {
         Value::Null => Ok(None),
         Value::Array(items) => items
@@ -320,7 +327,7 @@ fn texts(body: &Map<String, Value>, field: &str) -> Result<Option<Vec<String>>, 
     }
 }
 
-fn has_marker(value: &Value) -> bool {
+pub(crate) fn has_marker(value: &Value) -> bool {
     match value {
         Value::String(text) => text.starts_with(NOT_FINITE),
         Value::Array(items) => items.iter().any(has_marker),

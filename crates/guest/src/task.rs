@@ -10,6 +10,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tradewind_secrets::Masker;
 
 use crate::api::{
     GuestEnv, GuestError, LogLevel, LogLine, ProcessExit, ResourceUsage, Stop, StopReason, TaskControl, TaskExit,
@@ -18,7 +19,6 @@ use crate::api::{
 use crate::channels::{JobChannels, job_channels, output_pipe, send_with_fd};
 use crate::control::{Control, Job, JobEvent, Killer, lock, os_error};
 use crate::logs::{LastError, LogPump, Source, read_stream, remark};
-use crate::mask::Masker;
 use crate::report::Report;
 use crate::requests::{Reply, answer};
 use crate::startup::startup_details;
@@ -34,19 +34,14 @@ pub(crate) async fn run(
     host: Arc<dyn TaskHost>,
     control: TaskControl,
 ) -> Result<TaskExit, GuestError> {
-    let folder = WorkingFolder::prepare(env, &task)?;
-    let prelude = wire::json_frame(&prelude(env, &task, &folder)).map_err(os_error("encode the task's environment"))?;
+    let folder = WorkingFolder::prepare(env, task.working_dir.as_deref())?;
+    let prelude =
+        wire::json_frame(&prelude(env, &task, folder.path())).map_err(os_error("encode the task's environment"))?;
     let startup = wire::response(0, Some(&startup_details(&task)), None)
         .map_err(|error| GuestError::Os { action: "encode the task's start", source: std::io::Error::other(error) })?;
     let (channels, ends) = job_channels().map_err(os_error("make the task's channels"))?;
     let job = zygote.fork("task", ends).await?;
-    let attempt = Attempt {
-        host: &*host,
-        masker: Masker::default(),
-        report: Mutex::default(),
-        violation: Mutex::default(),
-        abort: Notify::new(),
-    };
+    let attempt = Attempt::new(&*host, true);
     let ended = attempt.run(job, channels, [prelude, startup].concat(), control.stop).await;
     folder.remove().await;
     let ended = ended?;
@@ -82,40 +77,57 @@ fn with_message(outcome: TaskOutcome, message: Option<String>) -> TaskOutcome {
     }
 }
 
-fn prelude(env: &GuestEnv, task: &TaskLaunch, folder: &WorkingFolder) -> Value {
-    // Only a bundle that is named by its content can keep bytecode: Python tells versions apart by whole seconds.
-    let bytecode = (!task.bundle_version.is_empty())
-        .then(|| env.home.join("bytecode").join(task.bundle_version.replace(['/', '.'], "_")));
+/// What every child that runs user code of a bundle is told first.
+pub(crate) fn prelude(env: &GuestEnv, task: &TaskLaunch, working_dir: &std::path::Path) -> Value {
     json!({
         "env": task.env.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "bundle_name": task.bundle_name,
         "bundle_dir": task.bundle_dir,
-        "working_dir": folder.path(),
-        "bytecode_dir": bytecode,
+        "working_dir": working_dir,
+        "bytecode_dir": bytecode_dir(env, &task.bundle_version),
     })
 }
 
+/// Where the bytecode of a bundle is kept. Only one that is named by its content can keep any: Python tells versions apart
+/// by whole seconds.
+pub(crate) fn bytecode_dir(env: &GuestEnv, bundle_version: &str) -> Option<std::path::PathBuf> {
+    (!bundle_version.is_empty()).then(|| env.home.join("bytecode").join(bundle_version.replace(['/', '.'], "_")))
+}
+
 /// One attempt's shared state.
-struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     host: &'a dyn TaskHost,
     masker: Masker,
     report: Mutex<Report>,
+    /// Whether the process is to say how it went; else its exit code does.
+    reports: bool,
     /// A breach of the protocol: the task is killed for it.
     violation: Mutex<Option<String>>,
     abort: Notify,
 }
 
-struct Ended {
-    exit: ProcessExit,
+pub(crate) struct Ended {
+    pub(crate) exit: ProcessExit,
     usage: ResourceUsage,
-    stopped: Option<StopReason>,
-    last_error: LastError,
-    lost_report: String,
+    pub(crate) stopped: Option<StopReason>,
+    pub(crate) last_error: LastError,
+    pub(crate) lost_report: String,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(host: &'a dyn TaskHost, reports: bool) -> Self {
+        Self {
+            host,
+            masker: Masker::default(),
+            report: Mutex::default(),
+            reports,
+            violation: Mutex::default(),
+            abort: Notify::new(),
+        }
+    }
+
     /// Talks to the process and collects its output until it has ended.
-    async fn run(
+    pub(crate) async fn run(
         &self,
         mut job: Job,
         channels: JobChannels,
@@ -161,7 +173,7 @@ impl Attempt<'_> {
             }
             let (exit, usage, stopped) = end?;
             let lost_report = self.explain_loss(exit, &last_error);
-            if lock(&self.report).outcome.is_none() {
+            if self.reports && lock(&self.report).outcome.is_none() {
                 let _ = remarks.send(remark(LogLevel::Error, lost_report.clone())).await;
             }
             drop(remarks);
@@ -215,18 +227,7 @@ impl Attempt<'_> {
                     return self.violate(format!("malformed {}: {reason}", request.kind), &remarks).await;
                 }
             };
-            let frame = match &reply {
-                Reply::Done => wire::response(request.id, None, None),
-                Reply::Body(body) => wire::response(request.id, Some(body), None),
-                Reply::Error(error) => wire::response(request.id, None, Some(error)),
-            };
-            // An answer that is too large must not leave the task waiting.
-            let frame = frame.or_else(|error| {
-                let detail = json!({"message": format!("answer to {}: {error}", request.kind)});
-                let body = json!({"type": "ErrorResponse", "error": "GENERIC_ERROR", "detail": detail});
-                wire::response(request.id, None, Some(&body))
-            });
-            let written = match frame {
+            let written = match reply_frame(&request, &reply) {
                 Ok(frame) => wire::write_all(&mut stream, &frame).await.map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
@@ -336,12 +337,27 @@ impl Attempt<'_> {
     }
 }
 
+/// The frame of a reply.
+pub(crate) fn reply_frame(request: &wire::Request, reply: &Reply) -> Result<Vec<u8>, wire::WireError> {
+    let frame = match reply {
+        Reply::Done => wire::response(request.id, None, None),
+        Reply::Body(body) => wire::response(request.id, Some(body), None),
+        Reply::Error(error) => wire::response(request.id, None, Some(error)),
+    };
+    // An answer that is too large must not leave the task waiting.
+    frame.or_else(|error| {
+        let detail = json!({"message": format!("answer to {}: {error}", request.kind)});
+        let body = json!({"type": "ErrorResponse", "error": "GENERIC_ERROR", "detail": detail});
+        wire::response(request.id, None, Some(&body))
+    })
+}
+
 async fn kill_now(killer: &Killer) {
     killer.kill().await;
 }
 
 /// Resolves when a stop is asked for that differs from the one under way.
-async fn changed(stop: &mut watch::Receiver<Option<Stop>>, under_way: Option<Stop>) -> Stop {
+pub(crate) async fn changed(stop: &mut watch::Receiver<Option<Stop>>, under_way: Option<Stop>) -> Stop {
     let asked = stop.wait_for(|asked| asked.is_some() && *asked != under_way).await.map_or(None, |asked| *asked);
     if let Some(asked) = asked {
         return asked;
@@ -358,16 +374,16 @@ async fn until(at: Option<Instant>) {
 }
 
 /// Where the task runs: a folder that is given, or one of its own that goes when it ends.
-enum WorkingFolder {
+pub(crate) enum WorkingFolder {
     Given(std::path::PathBuf),
     Own(tempfile::TempDir),
 }
 
 impl WorkingFolder {
-    fn prepare(env: &GuestEnv, task: &TaskLaunch) -> Result<Self, GuestError> {
-        if let Some(folder) = &task.working_dir {
+    pub(crate) fn prepare(env: &GuestEnv, given: Option<&std::path::Path>) -> Result<Self, GuestError> {
+        if let Some(folder) = given {
             std::fs::create_dir_all(folder).map_err(os_error("create the task's working folder"))?;
-            return Ok(Self::Given(folder.clone()));
+            return Ok(Self::Given(folder.to_owned()));
         }
         let parent = env.home.join("work");
         std::fs::create_dir_all(&parent).map_err(os_error("create the task's working folder"))?;
@@ -378,14 +394,14 @@ impl WorkingFolder {
             .map_err(os_error("create the task's working folder"))
     }
 
-    fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         match self {
             Self::Given(path) => path,
             Self::Own(folder) => folder.path(),
         }
     }
 
-    async fn remove(self) {
+    pub(crate) async fn remove(self) {
         if let Self::Own(folder) = self {
             // A task may have left a lot of files.
             let removed = tokio::task::spawn_blocking(move || folder.close()).await;

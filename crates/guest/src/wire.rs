@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) id: u64,
     pub(crate) kind: String,
     pub(crate) body: Map<String, Value>,
+    /// In the trigger host: which trigger asks.
+    pub(crate) trigger: Option<u64>,
 }
 
 /// Why a frame cannot be understood. The stream is lost after it.
@@ -74,13 +76,14 @@ fn decode_request(payload: &[u8]) -> Result<Request, WireError> {
         return Err(malformed("it has no body"));
     }
     let id = parts[0].as_u64().ok_or_else(|| malformed("its id is not a number"))?;
+    let trigger = parts.get(3).and_then(Value::as_u64);
     let Value::Object(mut body) = parts.swap_remove(1) else {
         return Err(malformed("its body is not a map"));
     };
     let Some(Value::String(kind)) = body.remove("type") else {
         return Err(malformed("its body has no type"));
     };
-    Ok(Request { id, kind, body })
+    Ok(Request { id, kind, body, trigger })
 }
 
 /// Encodes a response frame.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::api::{GuestEnv, GuestError, TaskControl, TaskExit, TaskHost, TaskLaunch};
+use crate::callback::{self, CallbackExit, CallbackLaunch};
 use crate::control::Control;
 use crate::task;
+use crate::triggers::{self, TriggerProcess, TriggerProcessSettings};
 
 /// A warm Python process: it has imported the SDK once and forks a process for each task.
 ///
@@ -41,6 +43,27 @@ impl Zygote {
         control: TaskControl,
     ) -> Result<TaskExit, GuestError> {
         task::run(&self.control, &self.env, task, host, control).await
+    }
+
+    /// Runs a callback to its end. An error means that it has not begun. Dropping the future kills it.
+    ///
+    /// # Errors
+    /// The zygote is gone, or the system refuses a process.
+    pub async fn run_callback(
+        &self,
+        callback: CallbackLaunch,
+        host: Arc<dyn TaskHost>,
+        control: TaskControl,
+    ) -> Result<CallbackExit, GuestError> {
+        callback::run(&self.control, &self.env, callback, host, control).await
+    }
+
+    /// Starts a process for triggers. It ends when its handle is dropped.
+    ///
+    /// # Errors
+    /// The zygote is gone, or the system refuses a process.
+    pub async fn start_triggers(&self, settings: TriggerProcessSettings) -> Result<TriggerProcess, GuestError> {
+        triggers::start(&self.control, &self.env, settings).await
     }
 
     /// Ends the process. Tasks that still run are killed.

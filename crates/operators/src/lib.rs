@@ -5,6 +5,7 @@
 
 mod bash;
 mod context;
+mod expand;
 mod file_sensor;
 mod http;
 mod io;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tradewind_types::{NativeOperator, Timestamp};
 
-use crate::{IoError, OperatorIo, TaskContext};
+use crate::{IoError, OperatorIo, TaskContext, expand};
 
 /// How an operator returned.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,8 @@ pub trait Operator: Send + Sync {
 /// # Errors
 /// Why the task did not succeed; a return value above the limit is a failure.
 pub async fn run(operator: &NativeOperator, ctx: &TaskContext, io: &dyn OperatorIo) -> OperatorResult {
-    let finished = match operator {
+    let operator = expand::instance(operator, ctx, io).await?;
+    let finished = match &*operator {
         NativeOperator::Noop(options) => options.run(ctx, io).await,
         NativeOperator::Bash(options) => options.run(ctx, io).await,
         NativeOperator::Http(options) => options.run(ctx, io).await,

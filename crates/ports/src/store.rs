@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tradewind_types::{
-    AuditEvent, BlobHash, Bundle, BundleHash, Connection, DagId, DagRow, DagRun, DagVersion, ImportError, LeaderInfo,
-    Pool, RunId, RunState, TaskInstance, TaskState, TaskTry, Term, TiId, Timestamp, Variable, VersionHash, WriteSet,
-    XCom,
+    Asset, AssetEvent, AssetKey, AuditEvent, Backfill, BackfillItem, BlobHash, Bundle, BundleHash, Callback,
+    Connection, DagId, DagRow, DagRun, DagVersion, HumanInput, ImportError, LeaderInfo, Pool, RunId, RunState,
+    TaskInstance, TaskState, TaskTry, Term, TiId, Timestamp, Variable, VersionHash, WriteSet, XCom,
 };
 use uuid::Uuid;
 
@@ -43,8 +43,20 @@ pub struct StoreSnapshot {
     pub task_instances: Vec<TaskInstance>,
     /// Every pool.
     pub pools: Vec<Pool>,
+    /// Every asset.
+    pub assets: Vec<Asset>,
+    /// The assets that events of an alias were attached to.
+    pub asset_aliases: Vec<(String, AssetKey)>,
+    /// Backfills that are not completed.
+    pub backfills: Vec<Backfill>,
+    /// Callbacks that are not over, each with its run; the versions of those runs are in `versions`, too.
+    pub callbacks: Vec<(Callback, DagRun)>,
     /// One more than the highest run number.
     pub next_run_no: u64,
+    /// One more than the highest asset event number.
+    pub next_event_no: u64,
+    /// One more than the highest backfill number.
+    pub next_backfill_no: u64,
 }
 
 /// Which DAGs to list.
@@ -82,6 +94,49 @@ pub struct TaskInstanceFilter {
     pub task_id: Option<String>,
     /// In one of these states; any when empty.
     pub states: Vec<TaskState>,
+}
+
+/// Which asset events to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AssetEventFilter {
+    /// Of the asset with this name.
+    pub name: Option<String>,
+    /// Of the asset with this URI.
+    pub uri: Option<String>,
+    /// That came through this alias.
+    pub alias: Option<String>,
+    /// Made by this DAG.
+    pub source_dag_id: Option<DagId>,
+    /// Made in this run (of `source_dag_id`).
+    pub source_run_id: Option<RunId>,
+    /// Made by this task (of `source_dag_id`).
+    pub source_task_id: Option<String>,
+    /// At or after.
+    pub after: Option<Timestamp>,
+    /// Before.
+    pub before: Option<Timestamp>,
+    /// Oldest first instead.
+    pub ascending: bool,
+}
+
+/// Which questions to people to list, oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HumanInputFilter {
+    /// Of one DAG.
+    pub dag_id: Option<DagId>,
+    /// Of one run.
+    pub run_id: Option<RunId>,
+    /// Only answered or only open ones.
+    pub answered: Option<bool>,
+}
+
+/// Which callbacks to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallbackFilter {
+    /// Of one DAG.
+    pub dag_id: Option<DagId>,
+    /// Of one run.
+    pub run_id: Option<RunId>,
 }
 
 /// Selects XComs of one run.
@@ -141,18 +196,24 @@ pub trait Store: Send + Sync + 'static {
     // --- the leader's writes ----------------------------------------------------------------------------------------
 
     /// Loads what the engine needs: every DAG with its current version; all runs that are not over, with their task
-    /// instances; of each DAG also its latest run of type `scheduled` (by logical date, else `run_after`; without task instances
-    /// unless the DAG has a task that depends on the past or waits for downstream), its finished runs with a later
-    /// logical date than that one (without task instances) and, where the DAG depends on the past, its latest finished run
-    /// with task instances; every version that those runs name; the pools.
+    /// instances; of each DAG also its latest run of type `scheduled` (by logical date, else `run_after`) and its finished
+    /// runs with a later logical date than that one; every version that those runs name; the pools, assets and aliases; the
+    /// backfills that are not completed; the callbacks that are not over.
+    ///
+    /// A DAG looks back when its current version, or that of an active run, has a task that depends on the past or waits
+    /// for downstream. Of such a DAG all runs come with task instances, and so does every finished run with a logical date
+    /// from the last finished one before the earliest active one on: the last one that is not manual, if there is such a
+    /// one, since past dependence passes over manual runs where the DAG catches up.
     async fn load(&self, shard: i32) -> Result<StoreSnapshot, StoreError>;
 
     /// Commits rows in one transaction that first checks that `term` still holds the lease of `shard`
     /// ([`StoreError::StaleTerm`] otherwise). Durable when it returns. The same set may be committed again under the same
     /// term, e.g. after [`StoreError::Unavailable`], whose outcome is unknown. A change of a row that the store does not
-    /// have is [`StoreError::Broken`], a second run with the same id or logical date [`StoreError::Conflict`]; either way
-    /// nothing is written. Of a run, `state`, `version`, `queued_at`, `start_date`, `end_date`, `clear_number` and `note`
-    /// can change; of a task instance the second group of its fields.
+    /// have is [`StoreError::Broken`], a second run with the same id or logical date [`StoreError::Conflict`], and so is a
+    /// row that names a version, run, task instance, backfill or asset event that is neither stored nor in the set; either
+    /// way nothing is written. Of a run, `run_type`, `conf`, `state`, `version`, `queued_at`, `start_date`, `end_date`,
+    /// `clear_number`, `note`, `backfill` and `missed_deadlines` can change; of a task instance the second group of its
+    /// fields and `map_index`; of a callback all but its id and run, of a backfill all but its number and DAG.
     async fn commit(&self, shard: i32, term: Term, rows: &WriteSet) -> Result<(), StoreError>;
 
     // --- other guarded writes ---------------------------------------------------------------------------------------
@@ -255,6 +316,43 @@ pub trait Store: Send + Sync + 'static {
 
     /// The bytes of a blob.
     async fn blob(&self, hash: &BlobHash) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Assets by name; only those whose name or URI contains `pattern`.
+    async fn assets(&self, pattern: Option<&str>, page: Page) -> Result<Listing<Asset>, StoreError>;
+
+    /// The assets that events of an alias were attached to, by name.
+    async fn assets_of_alias(&self, alias: &str) -> Result<Vec<Asset>, StoreError>;
+
+    /// Asset events.
+    async fn asset_events(&self, filter: &AssetEventFilter, page: Page) -> Result<Listing<AssetEvent>, StoreError>;
+
+    /// The asset events that a run consumed, by number.
+    async fn consumed_events(&self, dag_id: &str, run_id: &str) -> Result<Vec<AssetEvent>, StoreError>;
+
+    /// Backfills, newest first; of one DAG, where given.
+    async fn backfills(&self, dag_id: Option<&str>, page: Page) -> Result<Listing<Backfill>, StoreError>;
+
+    /// A backfill and what it does about each date, by place.
+    async fn backfill(&self, no: u64) -> Result<Option<(Backfill, Vec<BackfillItem>)>, StoreError>;
+
+    /// Callbacks.
+    async fn callbacks(&self, filter: &CallbackFilter, page: Page) -> Result<Listing<Callback>, StoreError>;
+
+    /// The question of a task instance to a person.
+    async fn human_input(&self, ti: TiId) -> Result<Option<HumanInput>, StoreError>;
+
+    /// Questions to people.
+    async fn human_inputs(&self, filter: &HumanInputFilter, page: Page) -> Result<Listing<HumanInput>, StoreError>;
+
+    /// A value that a task or asset keeps between attempts and runs (Airflow's task and asset state stores). `scope` names
+    /// the owner, e.g. `task/DAG/RUN/TASK/INDEX` or `asset/NAME`.
+    async fn state_value(&self, scope: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Inserts or replaces a kept value.
+    async fn put_state_value(&self, scope: &str, key: &str, value: &serde_json::Value) -> Result<(), StoreError>;
+
+    /// Deletes a kept value, or with no key all of the scope; how many there were.
+    async fn delete_state_values(&self, scope: &str, key: Option<&str>) -> Result<u64, StoreError>;
 
     /// The audit trail, newest first.
     async fn audit(&self, page: Page) -> Result<Listing<AuditEvent>, StoreError>;

@@ -10,10 +10,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tradewind_engine::{Engine, Event, Reply};
-use tradewind_ports::{Clock, LogStore, Queue, Store, StoreError};
-use tradewind_types::{ApiError, ErrorCode, LeaderInfo, Term, Timestamp};
+use tradewind_ports::{Clock, Listing, LogStore, Page, Queue, Store, StoreError};
+use tradewind_types::{ApiError, Asset, ErrorCode, LeaderInfo, Term, Timestamp};
 
-use crate::{settings::SchedulerSettings, vault::Vault, workers::Workers};
+use crate::{settings::SchedulerSettings, timetables::Timetables, vault::Vault, workers::Workers};
 
 /// A question to the engine that changes nothing.
 pub(crate) type Query = Box<dyn FnOnce(&Engine, Timestamp) + Send>;
@@ -34,6 +34,7 @@ pub(crate) struct Leadership {
     pub(crate) info: LeaderInfo,
     pub(crate) messages: mpsc::Sender<Message>,
     pub(crate) workers: Arc<Workers>,
+    pub(crate) timetables: Arc<Timetables>,
     pub(crate) stats: Arc<TermStats>,
 }
 
@@ -167,6 +168,19 @@ impl Core {
         }
     }
 
+    /// The asset with this name, this URI, or both.
+    ///
+    /// # Errors
+    /// Neither is given.
+    pub(crate) async fn find_asset(&self, name: Option<&str>, uri: Option<&str>) -> Result<Option<Asset>, ApiError> {
+        let pattern = name.or(uri).ok_or_else(|| ApiError::invalid("an asset's name or its uri is needed"))?;
+        let similar = all_rows(|page| self.store.assets(Some(pattern), page)).await?;
+        let is_it = |asset: &Asset| {
+            name.is_none_or(|name| asset.key.name == name) && uri.is_none_or(|uri| asset.key.uri == uri)
+        };
+        Ok(similar.into_iter().find(is_it))
+    }
+
     /// Reads the engine's memory.
     pub(crate) async fn query<T: Send + 'static>(
         &self,
@@ -183,6 +197,32 @@ impl Core {
             return Err(self.not_leader());
         }
         answer.await.map_err(|_| self.not_leader())
+    }
+}
+
+/// Every row of a listing, read page by page.
+pub(crate) async fn all_rows<T, F, Fut>(read: F) -> Result<Vec<T>, ApiError>
+where
+    F: FnMut(Page) -> Fut,
+    Fut: Future<Output = Result<Listing<T>, StoreError>>,
+{
+    every_page(read).await.map_err(store_error)
+}
+
+/// As [`all_rows`], with the store's own error.
+pub(crate) async fn every_page<T, F, Fut>(mut read: F) -> Result<Vec<T>, StoreError>
+where
+    F: FnMut(Page) -> Fut,
+    Fut: Future<Output = Result<Listing<T>, StoreError>>,
+{
+    let mut rows: Vec<T> = Vec::new();
+    loop {
+        let listing = read(Page { limit: Page::MAX, offset: rows.len() as u64 }).await?;
+        let is_last = listing.rows.len() < Page::MAX as usize;
+        rows.extend(listing.rows);
+        if is_last || rows.len() as u64 >= listing.total {
+            return Ok(rows);
+        }
     }
 }
 

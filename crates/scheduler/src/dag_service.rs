@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
-use tradewind_proto::{status, v1};
-use tradewind_types::{ApiError, BlobHash, ErrorCode, sha256_hex};
+use tradewind_engine::{Event, timetable::DagRunInfo};
+use tradewind_proto::{instant, instant_opt, micros, status, v1};
+use tradewind_types::{ApiError, BlobHash, DagId, ErrorCode, sha256_hex};
 
 use crate::{
     core::{Core, store_error},
@@ -67,6 +68,20 @@ impl v1::dag_service_server::DagService for DagApi {
         publish_file(&self.core, request.into_inner()).await.map(Response::new).map_err(status)
     }
 
+    async fn timetable_questions(
+        &self,
+        _: Request<v1::TimetableQuestionsRequest>,
+    ) -> Result<Response<v1::TimetableQuestionsResponse>, Status> {
+        timetable_questions(&self.core).await.map(Response::new).map_err(status)
+    }
+
+    async fn answer_timetable(
+        &self,
+        request: Request<v1::TimetableAnswer>,
+    ) -> Result<Response<v1::TimetableAnswerResponse>, Status> {
+        answer_timetable(&self.core, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
     async fn complete_scan(
         &self,
         request: Request<v1::CompleteScanRequest>,
@@ -74,4 +89,57 @@ impl v1::dag_service_server::DagService for DagApi {
         let stale = complete_scan(&self.core, request.into_inner().rel_paths).await.map_err(status)?;
         Ok(Response::new(v1::CompleteScanResponse { stale }))
     }
+}
+
+async fn timetable_questions(core: &Core) -> Result<v1::TimetableQuestionsResponse, ApiError> {
+    let asked = core.leadership()?.timetables.questions();
+    if asked.is_empty() {
+        return Ok(v1::TimetableQuestionsResponse::default());
+    }
+    // A question about a DAG that is gone has no file any more.
+    let questions = core
+        .query(move |engine, _| {
+            let file = |dag_id: &DagId| engine.dag(dag_id).map(|dag| dag.row.source.rel_path.clone());
+            let wire = |question: tradewind_engine::TimetableQuestion| {
+                Some(v1::TimetableQuestion {
+                    rel_path: file(&question.dag_id)?,
+                    dag_id: question.dag_id.to_string(),
+                    question: question.question,
+                    last_start: question.last.map(|(start, _)| micros(start)),
+                    last_end: question.last.map(|(_, end)| micros(end)),
+                    now: micros(question.now),
+                    catchup: question.catchup,
+                    earliest: question.earliest.map(micros),
+                    latest: question.latest.map(micros),
+                })
+            };
+            asked.into_iter().filter_map(wire).collect()
+        })
+        .await?;
+    Ok(v1::TimetableQuestionsResponse { questions })
+}
+
+async fn answer_timetable(core: &Core, answer: v1::TimetableAnswer) -> Result<v1::TimetableAnswerResponse, ApiError> {
+    let timetables = core.leadership()?.timetables;
+    let (dag_id, question) = (DagId::from(answer.dag_id), answer.question);
+    let reply = match (answer.error, answer.next) {
+        (Some(error), _) => Err(error),
+        (None, next) => Ok(next.map(run_info).transpose()?),
+    };
+    if let Some(answer) = timetables.answer_own(question, reply) {
+        core.step_one(Event::TimetableAnswer { dag_id: dag_id.clone(), question, answer }).await?;
+        timetables.answered(&dag_id, question);
+    }
+    Ok(v1::TimetableAnswerResponse {})
+}
+
+fn run_info(run: v1::TimetableRun) -> Result<DagRunInfo, ApiError> {
+    let interval_start = instant("data_interval_start", run.data_interval_start)?;
+    Ok(DagRunInfo {
+        // A run's logical date is the start of its data interval unless its timetable says otherwise.
+        logical_date: instant_opt("logical_date", run.logical_date)?.unwrap_or(interval_start),
+        interval_start,
+        interval_end: instant("data_interval_end", run.data_interval_end)?,
+        run_after: instant("run_after", run.run_after)?,
+    })
 }

@@ -10,14 +10,15 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Engine, Snapshot};
-use tradewind_ports::StoreError;
+use tradewind_ports::{HumanInputFilter, StoreError};
 use tradewind_types::{AuditEvent, DEFAULT_SHARD, LeaderInfo, Term};
 use uuid::Uuid;
 
 use crate::{
-    core::{Core, Leadership, TermStats},
+    core::{Core, Leadership, TermStats, every_page},
     queue_repair::{push_hints, repair_queue},
     term::{TermEnd, TermLoop},
+    timetables::Timetables,
     workers::Workers,
 };
 
@@ -103,13 +104,22 @@ async fn begin_term(
 ) -> Result<TermEnd, StoreError> {
     let begin = Instant::now();
     let loaded = core.store.load(DEFAULT_SHARD).await?;
+    let open = HumanInputFilter { answered: Some(false), ..HumanInputFilter::default() };
+    let human_inputs = every_page(|page| core.store.human_inputs(&open, page)).await?;
     let snapshot = Snapshot {
         dags: loaded.dags,
         versions: loaded.versions,
         runs: loaded.runs,
         task_instances: loaded.task_instances,
         pools: loaded.pools,
+        assets: loaded.assets,
+        asset_aliases: loaded.asset_aliases,
+        backfills: loaded.backfills,
+        callbacks: loaded.callbacks,
+        human_inputs,
         next_run_no: loaded.next_run_no,
+        next_event_no: loaded.next_event_no,
+        next_backfill_no: loaded.next_backfill_no,
     };
     let now = core.clock.now();
     let (dags, runs, instances) = (snapshot.dags.len(), snapshot.runs.len(), snapshot.task_instances.len());
@@ -136,6 +146,7 @@ async fn begin_term(
     let (hints, hint_changes) = mpsc::unbounded_channel();
     let stats = Arc::new(TermStats::default());
     let workers = Arc::new(Workers::new(core.settings.engine.lease));
+    let timetables = Arc::new(Timetables::default());
     let term_loop = TermLoop {
         core: Arc::clone(core),
         engine,
@@ -144,10 +155,11 @@ async fn begin_term(
         messages,
         valid_until,
         hints,
+        timetables: Arc::clone(&timetables),
         shutdown: shutdown.clone(),
     };
     let pusher = tokio::spawn(push_hints(Arc::clone(&core.queue), hint_changes));
-    core.set_leadership(Some(Leadership { info: info.clone(), messages: sender, workers, stats }));
+    core.set_leadership(Some(Leadership { info: info.clone(), messages: sender, workers, timetables, stats }));
     let repair = tokio::spawn(repair_queue(Arc::clone(core), over.clone()));
     let end = term_loop.run(first).await;
     core.set_leadership(None);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tonic::Status;
 use tradewind_proto::{status, v1};
-use tradewind_types::{ApiError, AttemptKey, TaskInstance, TiId};
+use tradewind_types::{ApiError, AttemptKey, TaskInstance, TaskState, TiId};
 
 use crate::core::{Core, store_error};
 
@@ -74,7 +74,11 @@ pub(crate) async fn send_log(
 
 async fn attempt_is_over(core: &Core, ti: TiId, attempt: u32) -> bool {
     match core.store.task_instance(ti).await {
-        Ok(Some(row)) => row.attempt != attempt || !row.state.is_executing(),
+        Ok(Some(row)) => {
+            // A trigger's attempt lasts as long as the wait.
+            let waits = matches!(row.state, TaskState::Deferred | TaskState::AwaitingInput);
+            row.attempt != attempt || !(row.state.is_executing() || waits)
+        }
         Ok(None) => true,
         Err(error) => {
             tracing::debug!(%error, "cannot tell whether the attempt is over");

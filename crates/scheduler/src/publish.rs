@@ -7,7 +7,10 @@ use tradewind_engine::{Event, check_spec};
 use tradewind_proto::{from_json, v1};
 use tradewind_types::{ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, Timestamp, VersionHash};
 
-use crate::core::{Core, store_error};
+use crate::{
+    core::{Core, store_error},
+    params::default_problems,
+};
 
 /// A DAG as the engine has it: what a publication is compared with.
 struct KnownDag {
@@ -104,6 +107,7 @@ pub(crate) async fn publish_file(
             }
         }
     }
+    keep_remarks(core, &rel_path, request.warnings).await?;
     errors.extend(refused.iter().cloned());
     core.store.set_import_errors(&rel_path, &errors).await.map_err(store_error)?;
     Ok(v1::PublishFileResponse { refused: refused.into_iter().map(Into::into).collect(), warnings })
@@ -112,12 +116,12 @@ pub(crate) async fn publish_file(
 /// Ends a scan: answers the DAGs that became stale.
 pub(crate) async fn complete_scan(core: &Arc<Core>, rel_paths: Vec<String>) -> Result<Vec<String>, ApiError> {
     let present: HashSet<String> = rel_paths.into_iter().collect();
-    let gone: Vec<DagId> = known_dags(core)
-        .await?
-        .into_iter()
-        .filter(|dag| !dag.is_stale && !present.contains(&dag.rel_path))
-        .map(|dag| dag.dag_id)
-        .collect();
+    let gone: Vec<KnownDag> =
+        known_dags(core).await?.into_iter().filter(|dag| !dag.is_stale && !present.contains(&dag.rel_path)).collect();
+    for dag in &gone {
+        keep_remarks(core, &dag.rel_path, Vec::new()).await?;
+    }
+    let gone: Vec<DagId> = gone.into_iter().map(|dag| dag.dag_id).collect();
     if !gone.is_empty() {
         core.step(gone.iter().map(|dag_id| Event::DagGone { dag_id: dag_id.clone() }).collect()).await?;
     }
@@ -139,8 +143,38 @@ pub(crate) async fn complete_scan(core: &Arc<Core>, rel_paths: Vec<String>) -> R
     Ok(gone.into_iter().map(|dag_id| dag_id.to_string()).collect())
 }
 
+/// Where the remarks about a DAG file are kept: out of reach of tasks, whose scopes begin with `task/` or `asset/`.
+fn remarks_scope(rel_path: &str) -> String {
+    format!("dag-file/{rel_path}")
+}
+
+/// The key of the remarks in their scope.
+const REMARKS: &str = "warnings";
+
+/// What the conversion and Python had to say about the file that defines a DAG.
+pub(crate) async fn remarks(core: &Core, rel_path: &str) -> Result<Vec<String>, ApiError> {
+    let kept = core.store.state_value(&remarks_scope(rel_path), REMARKS).await.map_err(store_error)?;
+    let lines = kept.and_then(|kept| serde_json::from_value(kept).ok());
+    Ok(lines.unwrap_or_default())
+}
+
+/// Keeps the remarks about a file; none clears them.
+async fn keep_remarks(core: &Core, rel_path: &str, lines: Vec<String>) -> Result<(), ApiError> {
+    if remarks(core, rel_path).await? == lines {
+        return Ok(());
+    }
+    let scope = remarks_scope(rel_path);
+    if lines.is_empty() {
+        core.store.delete_state_values(&scope, Some(REMARKS)).await.map_err(store_error)?;
+    } else {
+        core.store.put_state_value(&scope, REMARKS, &serde_json::json!(lines)).await.map_err(store_error)?;
+    }
+    Ok(())
+}
+
 fn problems_of(spec: &DagSpec, rel_path: &str, known: &[KnownDag]) -> Vec<String> {
     let mut problems = check_spec(spec).err().unwrap_or_default();
+    problems.extend(default_problems(spec));
     if let Some(other) = known.iter().find(|old| old.dag_id == spec.dag_id && !old.is_stale && old.rel_path != rel_path)
     {
         problems.push(format!(

@@ -14,9 +14,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Dispatch, Effects, Engine, Event, Reply};
 use tradewind_ports::{Store, StoreError};
-use tradewind_types::{DEFAULT_SHARD, Hint, QueueName, Term, Timestamp, WriteSet};
+use tradewind_types::{DEFAULT_SHARD, Hint, QueueName, TaskState, Term, Timestamp, WriteSet};
 
-use crate::core::{Core, Message, TermStats};
+use crate::{
+    core::{Core, Message, TermStats},
+    timetables::Timetables,
+};
 
 /// Messages applied before the loop looks at its commit again.
 const MESSAGES_A_TURN: usize = 512;
@@ -67,6 +70,8 @@ pub(crate) struct TermLoop {
     pub(crate) valid_until: watch::Receiver<Instant>,
     /// Hints for the pusher, which never holds up the loop.
     pub(crate) hints: mpsc::UnboundedSender<HintChange>,
+    /// Custom timetables that a DAG processor must evaluate.
+    pub(crate) timetables: Arc<Timetables>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -182,7 +187,7 @@ impl TermLoop {
         for action in dispatch {
             match action {
                 Dispatch::Push(hint) => {
-                    if !self.engine.is_queued(&hint) {
+                    if !self.is_wanted(&hint) {
                         continue;
                     }
                     // Beyond the window hints wait in the store; the repair sweep tops the queue up, best first.
@@ -195,6 +200,7 @@ impl TermLoop {
                 Dispatch::Cancel { worker, token } => {
                     tracing::debug!(%worker, ?token, "an attempt is to be stopped");
                 }
+                Dispatch::AskTimetable(question) => self.timetables.ask(*question),
                 Dispatch::RunFinished { run_no, state } => tracing::debug!(%run_no, %state, "a run is over"),
             }
         }
@@ -204,6 +210,16 @@ impl TermLoop {
         }
         if !remove.is_empty() {
             let _ = self.hints.send(HintChange::Remove(remove));
+        }
+    }
+
+    /// Whether a hint still leads to something: a queued task instance, a trigger, or a callback (which is no task
+    /// instance). A hint too many is refused when it is claimed.
+    fn is_wanted(&self, hint: &Hint) -> bool {
+        match self.engine.task_instance(hint.key.ti) {
+            None => true,
+            Some(ti) if ti.state == TaskState::Deferred => ti.key() == hint.key,
+            Some(_) => self.engine.is_queued(hint),
         }
     }
 

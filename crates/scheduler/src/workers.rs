@@ -10,6 +10,14 @@ use std::{
 use tradewind_types::{ApiError, ErrorCode, QueueName, Timestamp, WorkerInfo, WorkerName, WorkerStatus};
 use uuid::Uuid;
 
+/// What the queue of the triggers of a queue's tasks ends with.
+const TRIGGERS: &str = ".triggers";
+
+/// The queue from which the trigger hosts of a queue's workers take what they host.
+pub(crate) fn trigger_queue(queue: &QueueName) -> QueueName {
+    QueueName::from(format!("{queue}{TRIGGERS}"))
+}
+
 /// The register.
 pub(crate) struct Workers {
     lease: Duration,
@@ -137,12 +145,15 @@ impl Workers {
         workers
     }
 
-    /// The live, claiming workers that serve a queue, with their free slots.
+    /// The live, claiming workers that serve a queue, with their free slots. Triggers are hosted by those who serve the
+    /// queue of the tasks.
     pub(crate) fn serving(&self, queue: &QueueName) -> (Vec<String>, u32) {
+        let of_tasks = queue.as_str().strip_suffix(TRIGGERS);
+        let serves = |own: &QueueName| own == queue || of_tasks == Some(own.as_str());
         let mut names = Vec::new();
         let mut free = 0;
         for worker in self.list() {
-            if worker.status == WorkerStatus::Active && worker.queues.contains(queue) {
+            if worker.status == WorkerStatus::Active && worker.queues.iter().any(serves) {
                 free += worker.slots.saturating_sub(worker.running);
                 names.push(worker.name.to_string());
             }
@@ -187,6 +198,9 @@ mod tests {
         workers.register(worker(1, "a")).unwrap();
         let name = WorkerName::from("w");
         assert_eq!(workers.serving(&QueueName::from("default")), (vec!["w".to_owned()], 3));
+        let triggers = trigger_queue(&QueueName::from("default"));
+        assert_eq!(workers.serving(&triggers).0, ["w"], "its trigger host takes the triggers of its queues");
+        assert!(workers.serving(&trigger_queue(&QueueName::from("other"))).0.is_empty());
         workers.drain("w").unwrap();
         assert_eq!(workers.queues(&name, Uuid::from_u128(1)), Some(Vec::new()));
         assert_eq!(workers.queues(&name, Uuid::from_u128(9)), None);

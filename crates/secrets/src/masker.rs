@@ -125,6 +125,27 @@ impl Masker {
         }
     }
 
+    /// Adds a variable's value when its key is a sensitive name. A value that is JSON is searched: for everything below a
+    /// sensitive key, else for what its fields' names say.
+    pub fn add_variable(&self, key: &str, value: &str) {
+        let json = serde_json::from_str::<serde_json::Value>(value).unwrap_or_default();
+        if is_sensitive_name(key) {
+            self.add(value);
+            self.add_all(&json);
+        } else {
+            self.add_value(&json, Some(key));
+        }
+    }
+
+    fn add_all(&self, value: &serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => self.add(text),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| self.add_all(item)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|field| self.add_all(field)),
+            _ => {}
+        }
+    }
+
     /// Adds the secrets of a connection: its password, and the sensitive fields of its extra (a JSON object as text, or
     /// the whole text when it is none).
     pub fn add_connection(&self, password: Option<&str>, extra: Option<&str>) {
@@ -157,6 +178,21 @@ impl Masker {
         }
         out.push_str(&text[end..]);
         Cow::Owned(out)
+    }
+
+    /// Replaces each secret in the texts of a value.
+    pub fn mask_value(&self, value: &mut serde_json::Value) {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(masked) = self.mask(text) {
+                    *text = masked;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask_value(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.mask_value(field)),
+            _ => {}
+        }
     }
 
     /// The value with each secret in its texts replaced, and each text below a sensitive name (Airflow's `redact`).
@@ -339,6 +375,20 @@ mod tests {
         assert_eq!(masker.mask("topsecret abcdefgh zyxwvu eu-west"), "*** *** *** eu-west");
         let redacted = masker.redact(&json!({"password": "x", "cmd": ["echo topsecret", 1]}), None);
         assert_eq!(redacted, json!({"password": "***", "cmd": ["echo ***", 1]}));
+    }
+
+    #[test]
+    fn variables_are_searched_by_their_key_and_their_fields() {
+        let masker = Masker::new();
+        masker.add_variable("db_password", "hunter22");
+        masker.add_variable("greeting", "plain value");
+        masker.add_variable("settings", r#"{"Api_Key": "k-12345", "region": "north", "auth": [{"token": "t-12345"}]}"#);
+        masker.add_variable("my_secret", r#"{"user": "someone"}"#);
+        assert_eq!(masker.mask("hunter22 plain value k-12345 north t-12345"), "*** plain value *** north ***");
+        assert_eq!(masker.mask("someone"), MASK);
+        let mut value = json!({"a": ["x k-12345", 1]});
+        masker.mask_value(&mut value);
+        assert_eq!(value, json!({"a": ["x ***", 1]}));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_engine::{Dispatch, Effects, Engine, EngineOptions, Event, Reply};
-use tradewind_types::{AttemptKey, AttemptReport, LeaseToken, Timestamp, WorkerName};
+use tradewind_engine::{Dispatch, Effects, Engine, EngineOptions, Event, Reply, TimetableQuestion};
+use tradewind_types::{AttemptKey, AttemptReport, DagId, HumanInput, LeaseToken, Timestamp, WorkerName};
 
 use crate::{checks::Current, store::CommitError, world::World};
 
@@ -16,7 +16,13 @@ pub(crate) enum Request {
         worker: WorkerName,
         holds: Vec<(AttemptKey, LeaseToken)>,
     },
-    Report(AttemptReport),
+    Report(Box<AttemptReport>),
+    /// A task asks a person something.
+    Ask {
+        key: AttemptKey,
+        token: LeaseToken,
+        input: Box<HumanInput>,
+    },
     /// The worker came back under its name; whatever it ran is gone.
     Register {
         worker: WorkerName,
@@ -51,6 +57,10 @@ pub(crate) struct Leader {
     pub(crate) swept_at: Timestamp,
     /// The latest incarnation of each worker that it has heard of.
     pub(crate) known: BTreeMap<usize, u32>,
+    /// The latest question about each custom timetable: a DAG processor fetches them.
+    pub(crate) questions: BTreeMap<DagId, TimetableQuestion>,
+    /// Answers of DAG processors.
+    pub(crate) answered: Vec<Event>,
 }
 
 pub(crate) fn options() -> EngineOptions {
@@ -72,6 +82,8 @@ impl World {
             frozen_until: self.now,
             swept_at: self.now,
             known: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            answered: Vec::new(),
         };
         self.leaders.insert(0, leader);
         self.commit(0, effects, Vec::new(), true).map(|_| ())
@@ -99,26 +111,33 @@ impl World {
             let event = match letter.request.clone() {
                 Request::Claim(request) => Event::Claim(request),
                 Request::Heartbeat { worker, holds } => Event::Heartbeat { worker, holds },
-                Request::Report(report) => Event::Report(report),
+                Request::Report(report) => Event::Report(*report),
+                Request::Ask { key, token, input } => Event::AskHuman { key, token, input },
                 // Only a known change of incarnation says that what it ran is gone.
                 Request::Register { worker } if anew => Event::WorkerGone { worker },
                 Request::Register { .. } => Event::Tick,
             };
             let now = self.now;
             let engine = &mut self.leaders[at].engine;
-            let before = Current::of(engine, &letter.request);
+            let before = Current::of(engine, &self.store.callbacks, &letter.request);
             let reply = engine.step(event, now, &mut effects);
             before.check(engine, &reply)?;
             answers.push((letter, reply));
         }
-        for event in self.wishes(at) {
+        let answered = std::mem::take(&mut self.leaders[at].answered);
+        for event in answered.into_iter().chain(self.wishes(at)) {
             let text = format!("{event:?}");
             let now = self.now;
             let reply = self.leaders[at].engine.step(event, now, &mut effects);
             self.note(|| format!("user: {} -> {}", short(&text), short(&format!("{reply:?}"))));
         }
         let now = self.now;
-        self.leaders[at].engine.step(Event::Tick, now, &mut effects);
+        let engine = &mut self.leaders[at].engine;
+        engine.step(Event::Tick, now, &mut effects);
+        // What a tick does may be due for more at once: it asks to be woken again.
+        while engine.next_wakeup().is_some_and(|due| due <= now) {
+            engine.step(Event::Tick, now, &mut effects);
+        }
         if self.faults() && self.rng.chance(self.options.faults / 3) {
             self.note(|| "leader dies before its commit".to_owned());
             self.leaders.remove(at);
@@ -188,6 +207,9 @@ impl World {
                 // Workers learn it with their next heartbeat.
                 Dispatch::Cancel { .. } => {}
                 Dispatch::RunFinished { .. } => self.stats.runs += 1,
+                Dispatch::AskTimetable(question) => {
+                    self.leaders[at].questions.insert(question.dag_id.clone(), *question);
+                }
             }
         }
         for (letter, reply) in answers {

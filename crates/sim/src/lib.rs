@@ -16,13 +16,22 @@
 //! | I10 | the engine's own counters are right |
 //! | I11 | the XComs of an instance are those of its last attempt |
 //! | I12 | what a worker says of an attempt that is not the current one changes nothing |
+//! | I13 | a mapped task has one instance for each index, without a gap |
+//! | I14 | an asset event is consumed at most once by a DAG, and no event that a DAG listens to is lost |
+//! | I15 | a callback is never lost, runs to its end once, and follows each outcome that asks for it |
+//! | I16 | the event of a trigger resumes its task instance at most once, a question is answered at most once |
+//! | I17 | a backfill is completed exactly when its runs are over, and runs no more of them than it may |
 
 mod checks;
 mod dags;
+pub mod forecast;
 mod leader;
+mod outcomes;
+mod people;
 mod queue;
 mod rng;
 mod store;
+mod timetables;
 mod worker;
 mod world;
 
@@ -72,6 +81,18 @@ pub struct Stats {
     pub worker_faults: u32,
     /// Runs that ended.
     pub runs: u32,
+    /// Waits that ended.
+    pub resumes: u32,
+    /// Asset events that runs consumed.
+    pub consumed_events: u32,
+    /// Callbacks that came to an end.
+    pub callbacks: u32,
+    /// Backfills that were completed.
+    pub backfills: u32,
+    /// Answers of custom timetables that reached a leader.
+    pub timetable_answers: u32,
+    /// Task instances of mapped tasks.
+    pub mapped: u32,
 }
 
 impl Stats {
@@ -89,6 +110,12 @@ impl Stats {
         self.hint_faults += other.hint_faults;
         self.worker_faults += other.worker_faults;
         self.runs += other.runs;
+        self.resumes += other.resumes;
+        self.consumed_events += other.consumed_events;
+        self.callbacks += other.callbacks;
+        self.backfills += other.backfills;
+        self.timetable_answers += other.timetable_answers;
+        self.mapped += other.mapped;
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use tradewind_engine::Snapshot;
 use tradewind_types::{
-    DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, RunType, TaskInstance, TaskTry, TiId, Timestamp,
-    VersionHash, WriteSet, XCom,
+    Asset, AssetEvent, AssetKey, Backfill, BackfillItem, Callback, DagId, DagRow, DagRun, DagVersion, HumanInput, Pool,
+    PoolName, RunNo, RunType, TaskInstance, TaskTry, TiId, Timestamp, VersionHash, WriteSet, XCom,
 };
 
 #[derive(Default)]
@@ -21,6 +21,14 @@ pub(crate) struct Store {
     pub(crate) tries: BTreeMap<(TiId, u32), TaskTry>,
     pub(crate) xcoms: BTreeMap<(TiId, String), XCom>,
     pub(crate) pools: BTreeMap<PoolName, Pool>,
+    pub(crate) assets: BTreeMap<AssetKey, Asset>,
+    pub(crate) asset_aliases: BTreeSet<(String, AssetKey)>,
+    pub(crate) asset_events: BTreeMap<u64, AssetEvent>,
+    pub(crate) consumed_events: BTreeSet<(RunNo, u64)>,
+    pub(crate) callbacks: BTreeMap<TiId, Callback>,
+    pub(crate) backfills: BTreeMap<u64, Backfill>,
+    pub(crate) backfill_items: BTreeMap<(u64, u32), BackfillItem>,
+    pub(crate) human_inputs: BTreeMap<TiId, HumanInput>,
 }
 
 pub(crate) enum CommitError {
@@ -62,6 +70,18 @@ impl Store {
                 None => self.pools.remove(name),
             };
         }
+        self.assets.extend(rows.assets.clone());
+        self.asset_aliases.extend(rows.asset_aliases.iter().cloned());
+        for event in &rows.asset_events {
+            self.asset_events.entry(event.no).or_insert_with(|| event.clone());
+        }
+        self.consumed_events.extend(rows.consumed_events.iter().copied());
+        self.callbacks.extend(rows.callbacks.clone());
+        self.backfills.extend(rows.backfills.clone());
+        for item in &rows.backfill_items {
+            self.backfill_items.insert((item.backfill, item.ordinal), item.clone());
+        }
+        self.human_inputs.extend(rows.human_inputs.clone());
         Ok(())
     }
 
@@ -86,6 +106,11 @@ impl Store {
                 return Err(format!("{id}: insert and update confused"));
             }
         }
+        for event in &rows.asset_events {
+            if self.asset_events.get(&event.no).is_some_and(|known| known != event) {
+                return Err(format!("I14: the asset event {} is told twice, each time differently", event.no));
+            }
+        }
         let mut seen = BTreeSet::new();
         for attempt in &rows.tries {
             let key = (attempt.ti, attempt.attempt);
@@ -94,6 +119,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The spec of a run's version.
+    pub(crate) fn spec_of(&self, run: &DagRun) -> &tradewind_types::DagSpec {
+        &self.versions[&(run.dag_id.clone(), run.version.clone())].spec
     }
 
     /// What a new leader loads: see `Store::load` of the ports.
@@ -145,7 +175,19 @@ impl Store {
             runs: runs.iter().map(|no| self.runs[no].clone()).collect(),
             task_instances: self.tis.values().filter(|ti| with_instances.contains(&ti.run_no)).cloned().collect(),
             pools: self.pools.values().cloned().collect(),
+            assets: self.assets.values().cloned().collect(),
+            asset_aliases: self.asset_aliases.iter().cloned().collect(),
+            backfills: self.backfills.values().filter(|row| row.completed_at.is_none()).cloned().collect(),
+            callbacks: self
+                .callbacks
+                .values()
+                .filter(|row| !row.state.is_finished())
+                .map(|row| (row.clone(), self.runs[&row.run_no].clone()))
+                .collect(),
+            human_inputs: self.human_inputs.values().filter(|row| row.responded_at.is_none()).cloned().collect(),
             next_run_no: self.runs.keys().next_back().map_or(1, |no| no.0 + 1),
+            next_event_no: self.asset_events.keys().next_back().map_or(1, |no| no + 1),
+            next_backfill_no: self.backfills.keys().next_back().map_or(1, |no| no + 1),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A worker of the simulation: slots, claims that are repeated, leases judged by its own clock, reports that are repeated;
+//! A worker of the simulation: slots, a trigger host, claims that are repeated, leases judged by its own clock, reports that are repeated;
 //! it dies, freezes, and wakes up without knowing that time has passed.
 
 use std::collections::BTreeSet;
@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use tradewind_engine::{ClaimAnswer, ClaimOffer, ClaimRequest, Reply};
 use tradewind_types::{
-    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, QueueName, Timestamp, UNMAPPED, WorkerName, XCOM_RETURN_KEY,
-    XComValue,
+    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, QueueName, TaskState, Timestamp, Trigger, WorkerName,
 };
 use uuid::Uuid;
 
@@ -16,6 +15,14 @@ use crate::{
     world::World,
 };
 
+/// What a worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Task,
+    Trigger,
+    Callback,
+}
+
 pub(crate) struct Worker {
     pub(crate) name: WorkerName,
     pub(crate) incarnation: u32,
@@ -23,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) registered: bool,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) slots: usize,
+    /// Triggers that its host runs at once.
+    pub(crate) trigger_slots: usize,
     /// Dead until then.
     pub(crate) dead_until: Option<Timestamp>,
     pub(crate) frozen_until: Timestamp,
@@ -37,11 +46,14 @@ pub(crate) struct Worker {
 
 pub(crate) struct Offer {
     offer: ClaimOffer,
+    /// Of the trigger host.
+    hosts: bool,
     first_sent: Timestamp,
     again_at: Timestamp,
 }
 
 pub(crate) struct Held {
+    pub(crate) kind: Kind,
     pub(crate) key: AttemptKey,
     pub(crate) token: LeaseToken,
     /// When the task process ends by itself.
@@ -51,6 +63,8 @@ pub(crate) struct Held {
     /// It was frozen past its lease, so an overlap is excused.
     pub(crate) overslept: bool,
     report: Option<AttemptReport>,
+    /// Its question to a person is stored.
+    asked: bool,
     again_at: Timestamp,
 }
 
@@ -98,7 +112,13 @@ impl World {
             }
         }
         self.send_reports(at);
-        self.claim(at);
+        self.claim(at, false);
+        if self.workers[at].dead_until.is_none() {
+            self.claim(at, true);
+        }
+        if self.workers[at].dead_until.is_some() {
+            return;
+        }
         if self.workers[at].beat_at <= now {
             self.workers[at].beat_at = now + SignedDuration::from_secs(3);
             let request = Request::Heartbeat {
@@ -120,47 +140,34 @@ impl World {
                 Some(report) => report.clone(),
                 None => self.outcome(at, position),
             };
+            let held = &self.workers[at].held[position];
+            let asks =
+                matches!(report.outcome, AttemptOutcome::Deferred { trigger: Trigger::Input, .. }) && !held.asked;
             let held = &mut self.workers[at].held[position];
             held.report = Some(report.clone());
             held.again_at = now + SignedDuration::from_secs(2);
-            self.send(at, Request::Report(report), false);
+            let request = if asks {
+                let (key, token) = (report.key, report.token);
+                Request::Ask { key, token, input: Box::new(self.question()) }
+            } else {
+                Request::Report(Box::new(report))
+            };
+            self.send(at, request, false);
         }
     }
 
-    /// How a task ends.
-    fn outcome(&mut self, at: usize, position: usize) -> AttemptReport {
-        let (key, token) = {
-            let held = &self.workers[at].held[position];
-            (held.key, held.token)
-        };
-        let outcome = match self.rng.below(20) {
-            0..=2 => AttemptOutcome::Failed { retry: self.rng.chance(800), delay: None },
-            3 => AttemptOutcome::Skipped,
-            4 => AttemptOutcome::Reschedule { at: self.later(20_000) },
-            5 if self.faults() => AttemptOutcome::Released,
-            _ => AttemptOutcome::Success,
-        };
-        let mut skip = Vec::new();
-        if outcome == AttemptOutcome::Success && self.rng.chance(150) {
-            let below = self.downstream_of(key.ti);
-            skip = below.into_iter().filter(|_| self.rng.chance(500)).map(|task| (task, UNMAPPED)).collect();
-        }
-        AttemptReport {
-            key,
-            token,
-            outcome,
-            xcoms: vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: key.attempt.into() }],
-            skip,
-            note: None,
-            ended_at: self.now,
-        }
-    }
-
-    fn claim(&mut self, at: usize) {
+    /// Offers free slots, or with `hosts` those of the trigger host.
+    fn claim(&mut self, at: usize, hosts: bool) {
         let now = self.now;
         let worker = &self.workers[at];
-        let queues = worker.queues.clone();
-        let mut free = worker.slots.saturating_sub(worker.held.len() + worker.offers.len());
+        let queues: Vec<QueueName> = match hosts {
+            false => worker.queues.clone(),
+            true => worker.queues.iter().map(|queue| QueueName::from(format!("{queue}.triggers"))).collect(),
+        };
+        let slots = if hosts { worker.trigger_slots } else { worker.slots };
+        let held = worker.held.iter().filter(|held| (held.kind == Kind::Trigger) == hosts).count();
+        let offered = worker.offers.iter().filter(|offer| offer.hosts == hosts).count();
+        let mut free = slots.saturating_sub(held + offered);
         let mut fresh = Vec::new();
         // The queue is away now and then: then the worker asks for whatever is next.
         let blind = self.faults() && self.rng.chance(50);
@@ -181,7 +188,7 @@ impl World {
             return self.kill_worker(at);
         }
         for offer in fresh {
-            self.workers[at].offers.push(Offer { offer, first_sent: now, again_at: now });
+            self.workers[at].offers.push(Offer { offer, hosts, first_sent: now, again_at: now });
         }
         // Offers that nobody answered: again, under the same token, and given up after a while.
         let patience = SignedDuration::from_secs(10);
@@ -189,7 +196,7 @@ impl World {
         worker.offers.retain(|offer| now.duration_since(offer.first_sent) < patience);
         let mut due = Vec::new();
         for offer in &mut worker.offers {
-            if offer.again_at <= now {
+            if offer.again_at <= now && offer.hosts == hosts {
                 offer.again_at = now + SignedDuration::from_secs(2);
                 due.push(offer.offer);
             }
@@ -252,6 +259,18 @@ impl World {
                 }
             }
             (Request::Register { .. }, _) => self.workers[letter.worker].registered = true,
+            (Request::Ask { token, .. }, Reply::Done) => {
+                for held in &mut self.workers[letter.worker].held {
+                    if held.token == token {
+                        held.asked = true;
+                        held.again_at = self.now;
+                    }
+                }
+            }
+            // The attempt is stale.
+            (Request::Ask { token, .. }, Reply::Refused(_)) => {
+                self.workers[letter.worker].held.retain(|held| held.token != token);
+            }
             (Request::Report(report), Reply::Done | Reply::Refused(_)) => {
                 let worker = &mut self.workers[letter.worker];
                 worker.held.retain(|held| held.token != report.token);
@@ -263,49 +282,67 @@ impl World {
 
     fn claim_answered(&mut self, at: usize, offer: ClaimOffer, answer: ClaimAnswer) -> Result<(), String> {
         let now = self.now;
+        let (kind, key, token) = match &answer {
+            ClaimAnswer::Granted(grant) if grant.ti.state == TaskState::Deferred => {
+                (Kind::Trigger, grant.ti.key(), grant.token)
+            }
+            ClaimAnswer::Granted(grant) => (Kind::Task, grant.ti.key(), grant.token),
+            ClaimAnswer::Callback(grant) => (Kind::Callback, grant.callback.key(), grant.token),
+            ClaimAnswer::Nothing | ClaimAnswer::Refused(_) => {
+                self.workers[at].offers.retain(|waiting| waiting.offer.token != offer.token);
+                return Ok(());
+            }
+        };
         let worker = &mut self.workers[at];
         let Some(position) = worker.offers.iter().position(|waiting| waiting.offer.token == offer.token) else {
             // Answered already, or given up: nothing is started, and what nobody holds is given back.
-            if let ClaimAnswer::Granted(grant) = answer
-                && !worker.held.iter().any(|held| held.token == grant.token)
-                && !worker.done.contains(&grant.token)
-            {
-                let report = AttemptReport {
-                    key: grant.ti.key(),
-                    token: grant.token,
-                    outcome: AttemptOutcome::Released,
-                    xcoms: Vec::new(),
-                    skip: Vec::new(),
-                    note: None,
-                    ended_at: now,
-                };
-                self.send(at, Request::Report(report), false);
+            if !worker.held.iter().any(|held| held.token == token) && !worker.done.contains(&token) {
+                self.give_back(at, key, token);
             }
             return Ok(());
         };
-        let first_sent = worker.offers.swap_remove(position).first_sent;
-        let ClaimAnswer::Granted(grant) = answer else {
-            return Ok(());
-        };
+        let Offer { hosts, first_sent, .. } = worker.offers.swap_remove(position);
+        if hosts != (kind == Kind::Trigger) {
+            return Err(format!("I16: {key} ({kind:?}) was granted to the wrong kind of slot"));
+        }
         let deadline = first_sent + lease();
         if deadline <= now {
             return Ok(());
         }
-        self.check_start(at, &grant)?;
+        if let (Kind::Task, ClaimAnswer::Granted(grant)) = (kind, &answer) {
+            self.check_start(at, grant)?;
+        }
         let most = if self.rng_long() { 40_000 } else { 4_000 };
         let length = self.rng.below(most);
         let ends_at = now + SignedDuration::from_millis(i64::try_from(length).unwrap_or(0));
-        self.workers[at].done.insert(grant.token);
+        self.workers[at].done.insert(token);
         self.workers[at].held.push(Held {
-            key: grant.ti.key(),
-            token: grant.token,
+            kind,
+            key,
+            token,
             ends_at,
             deadline,
             overslept: false,
             report: None,
+            asked: false,
             again_at: ends_at,
         });
         Ok(())
+    }
+
+    fn give_back(&mut self, at: usize, key: AttemptKey, token: LeaseToken) {
+        let report = AttemptReport {
+            key,
+            token,
+            outcome: AttemptOutcome::Released,
+            xcoms: Vec::new(),
+            skip: Vec::new(),
+            asset_events: Vec::new(),
+            rendered_map_index: None,
+            note: None,
+            ended_at: self.now,
+        };
+        self.send(at, Request::Report(Box::new(report)), false);
     }
 
     pub(crate) fn kill_worker(&mut self, at: usize) {

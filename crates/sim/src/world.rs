@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::SignedDuration;
-use tradewind_engine::{ClearRequest, Event, Trigger};
 use tradewind_types::{
-    AttemptKey, DagId, LeaseToken, Pool, PoolName, QueueName, RunId, RunState, RunType, TaskId, TaskState, TiId,
-    Timestamp, UNMAPPED, WorkerName,
+    AttemptKey, LeaseToken, Pool, PoolName, QueueName, RateLimit, TaskId, TiId, Timestamp, WorkerName,
 };
 
 use crate::{
     Options, Stats,
-    dags::{self, POOLS, QUEUES},
+    checks::Books,
+    dags::{POOLS, QUEUES},
     leader::{Answer, Leader, Letter},
     queue::Queue,
     rng::Rng,
     store::Store,
+    timetables::TimetableAnswer,
     worker::Worker,
 };
 
@@ -30,15 +30,18 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) letters: Vec<Letter>,
     pub(crate) answers: Vec<Answer>,
+    pub(crate) timetable_answers: Vec<TimetableAnswer>,
     pub(crate) order: u64,
     pub(crate) healing: bool,
     /// The token that each attempt was granted to.
     pub(crate) granted: BTreeMap<AttemptKey, LeaseToken>,
     /// Instances that a person or a time-out stopped while they ran: their worker may not know it yet.
     pub(crate) excused: BTreeSet<TiId>,
+    /// What the checks remember.
+    pub(crate) books: Books,
     pub(crate) stats: Stats,
     pub(crate) trace: VecDeque<String>,
-    dag_count: usize,
+    pub(crate) dag_count: usize,
 }
 
 impl World {
@@ -49,7 +52,11 @@ impl World {
         let mut store = Store::default();
         for (name, slots) in POOLS.iter().zip([4, 2, -1]) {
             let name = PoolName::from(*name);
-            let pool = Pool { name: name.clone(), slots, description: String::new(), include_deferred: false };
+            let narrow = slots == 2;
+            let include_deferred = narrow && rng.chance(400);
+            let rate = (slots < 0 && rng.chance(400))
+                .then(|| RateLimit { starts: 1 + small(&mut rng, 3), per_secs: 5 + small(&mut rng, 15) });
+            let pool = Pool { name: name.clone(), slots, description: String::new(), include_deferred, rate };
             store.pools.insert(name, pool);
         }
         let workers = (0..3usize)
@@ -65,6 +72,7 @@ impl World {
                     registered: false,
                     queues: queues.iter().map(|name| QueueName::from(*name)).collect(),
                     slots: 1 + rng.index(3),
+                    trigger_slots: 1 + rng.index(4),
                     dead_until: None,
                     frozen_until: now,
                     line_free: now,
@@ -86,10 +94,12 @@ impl World {
             workers,
             letters: Vec::new(),
             answers: Vec::new(),
+            timetable_answers: Vec::new(),
             order: 0,
             healing: false,
             granted: BTreeMap::new(),
             excused: BTreeSet::new(),
+            books: Books::default(),
             stats: Stats::default(),
             trace: VecDeque::new(),
             dag_count,
@@ -127,6 +137,7 @@ impl World {
             self.take_over()?;
         }
         self.queue.deliver_late(self.now);
+        self.evaluate_timetables();
         self.deliver()?;
         for worker in 0..self.workers.len() {
             self.work(worker);
@@ -212,130 +223,6 @@ impl World {
         Ok(())
     }
 
-    /// What people ask of leader `at` now.
-    pub(crate) fn wishes(&mut self, at: usize) -> Vec<Event> {
-        let mut events = Vec::new();
-        if at != 0 && self.rng.chance(800) {
-            return events;
-        }
-        if self.faults() && self.leaders[at].engine.dags().count() < self.dag_count {
-            for number in 0..self.dag_count {
-                events.push(self.publish(number));
-            }
-        }
-        if !self.faults() {
-            // What is paused must go on, or it never ends.
-            let paused: Vec<DagId> =
-                self.leaders[at].engine.dags().filter(|row| row.is_paused).map(|row| row.dag_id.clone()).collect();
-            events.extend(paused.into_iter().map(|dag_id| Event::SetPaused {
-                dag_id,
-                paused: false,
-                by: "sim".to_owned(),
-            }));
-            // Until they are stored: the leader that is asked may be an old one.
-            if self.store.pools[POOLS[1]].slots != 4 {
-                events.extend(self.resize(4));
-            }
-            // No more scheduled runs, so that the world can come to an end.
-            let dags = self.store.dags.values().filter(|row| !row.is_stale);
-            events.extend(dags.map(|row| Event::DagGone { dag_id: row.dag_id.clone() }));
-            return events;
-        }
-        let dag_id = DagId::from(format!("dag{}", self.rng.index(self.dag_count)));
-        match self.rng.below(100) {
-            0..=9 => {
-                let suffix = format!("{:x}", self.rng.next());
-                let date = self.rng.chance(500).then(|| self.later(5_000));
-                events.push(Event::Trigger(Trigger {
-                    dag_id,
-                    run_id: None,
-                    run_type: RunType::Manual,
-                    logical_date: date,
-                    run_after: None,
-                    conf: serde_json::Value::Null,
-                    by: "sim".to_owned(),
-                    suffix,
-                }));
-            }
-            10 => {
-                let number = self.rng.index(self.dag_count);
-                events.push(self.publish(number));
-            }
-            11 => events.push(Event::SetPaused { dag_id, paused: self.rng.chance(500), by: "sim".to_owned() }),
-            12 => {
-                let slots = i64::try_from(self.rng.below(5)).unwrap_or(0);
-                events.extend(self.resize(slots));
-            }
-            13..=16 => {
-                if let Some((dag_id, run_id, task_id)) = self.some_instance(at) {
-                    events.push(self.clear(dag_id, run_id, task_id));
-                }
-            }
-            17 => {
-                if let Some((dag_id, run_id, task_id)) = self.some_instance(at) {
-                    events.push(Event::MarkTask {
-                        dag_id,
-                        run_id,
-                        task_id,
-                        map_index: UNMAPPED,
-                        state: self.rng.pick(&[TaskState::Success, TaskState::Failed, TaskState::Skipped]),
-                        by: "sim".to_owned(),
-                    });
-                }
-            }
-            18 => {
-                if let Some((dag_id, run_id, _)) = self.some_instance(at) {
-                    events.push(Event::MarkRun {
-                        dag_id,
-                        run_id,
-                        state: self.rng.pick(&[RunState::Success, RunState::Failed]),
-                        by: "sim".to_owned(),
-                    });
-                }
-            }
-            _ => {}
-        }
-        events
-    }
-
-    fn publish(&mut self, number: usize) -> Event {
-        Event::DagPublished { version: dags::random(&mut self.rng, number, self.now), paused_by_default: false }
-    }
-
-    fn resize(&self, slots: i64) -> Option<Event> {
-        Some(Event::SetPool(Pool {
-            name: PoolName::from(POOLS[1]),
-            slots,
-            description: String::new(),
-            include_deferred: false,
-        }))
-    }
-
-    fn clear(&mut self, dag_id: DagId, run_id: RunId, task_id: TaskId) -> Event {
-        Event::Clear(ClearRequest {
-            dag_id,
-            run_id,
-            task_ids: vec![task_id],
-            downstream: self.rng.chance(600),
-            upstream: self.rng.chance(200),
-            only_failed: self.rng.chance(200),
-            dry_run: self.rng.chance(100),
-            by: "sim".to_owned(),
-        })
-    }
-
-    fn some_instance(&mut self, at: usize) -> Option<(DagId, RunId, TaskId)> {
-        let mut ids: Vec<TiId> =
-            self.leaders[at].engine.runs().flat_map(|run| run.task_instances()).map(|ti| ti.id).collect();
-        ids.sort();
-        if ids.is_empty() {
-            return None;
-        }
-        let id = ids[self.rng.index(ids.len())];
-        let ti = self.leaders[at].engine.task_instance(id)?;
-        Some((ti.dag_id.clone(), ti.run_id.clone(), ti.task_id.clone()))
-    }
-
     pub(crate) fn downstream_of(&self, ti: TiId) -> Vec<TaskId> {
         let Some(row) = self.store.tis.get(&ti) else {
             return Vec::new();
@@ -373,4 +260,8 @@ impl World {
         }
         self.trace.push_back(format!("{:>4} {} {}", self.stats.steps, self.now, text()));
     }
+}
+
+fn small(rng: &mut Rng, below: u64) -> u32 {
+    u32::try_from(rng.below(below)).unwrap_or(0)
 }

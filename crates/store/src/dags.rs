@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use tradewind_ports::{DagFilter, Listing, Page, StoreError};
-use tradewind_types::{BundleHash, DagRow, DagSource, DagVersion, SourceKind, VersionHash};
+use tradewind_types::{BundleHash, DagId, DagRow, DagSource, DagVersion, SourceKind, VersionHash};
 
 use crate::{
     db::{Db, Row},
-    sql::{Query, Sql, args},
+    sql::{Arg, Query, Sql, args},
 };
 
 macro_rules! select {
     ($tail:literal) => {
         concat!(
             "SELECT d.dag_id, d.version, d.version_number, d.is_paused, d.is_stale, d.source_kind, d.rel_path, ",
-            "d.parsed_at, d.failed_runs, v.hash, v.number, v.bundle, v.created_at, v.spec ",
+            "d.parsed_at, d.failed_runs, d.pending_assets, d.runtimes, d.schedule_error, ",
+            "d.last_scheduled_start, d.last_scheduled_end, ",
+            "v.hash, v.number, v.bundle, v.created_at, v.spec ",
             "FROM dag d JOIN dag_version v ON v.dag_id = d.dag_id AND v.hash = d.version ",
             $tail
         )
@@ -26,6 +28,15 @@ const ONE: Sql = Sql::both(select!("WHERE d.dag_id = $1"));
 const LIST: Sql = Sql::both(select!(""));
 const VERSION: Sql =
     Sql::both("SELECT hash, number, bundle, created_at, spec FROM dag_version WHERE dag_id = $1 AND hash = $2");
+const VERSIONS: Sql = Sql::forked(
+    "SELECT v.hash, v.number, v.bundle, v.created_at, v.spec
+    FROM dag_version v JOIN unnest($1::text[], $2::text[]) AS u (dag_id, hash) ON u.dag_id = v.dag_id AND u.hash = v.hash
+    ORDER BY v.dag_id, v.hash",
+    "SELECT v.hash, v.number, v.bundle, v.created_at, v.spec
+    FROM json_each($1) d JOIN json_each($2) h ON h.key = d.key
+    JOIN dag_version v ON v.dag_id = d.value AND v.hash = h.value
+    ORDER BY v.dag_id, v.hash",
+);
 
 const MATCHES: Sql = Sql::forked("strpos(d.dag_id, ?) > 0", "instr(d.dag_id, ?) > 0");
 const NOT_STALE: Sql = Sql::forked("NOT d.is_stale", "d.is_stale = 0");
@@ -55,8 +66,12 @@ fn dag(row: &Row) -> Result<(DagRow, Arc<DagVersion>), StoreError> {
         source: DagSource { kind: kind(&row.text(5)?)?, rel_path: row.text(6)? },
         parsed_at: row.at(7)?,
         failed_runs: row.number(8)?,
+        pending_assets: row.json_opt(9)?.unwrap_or_default(),
+        runtimes: row.json_opt(10)?.unwrap_or_default(),
+        schedule_error: row.text_opt(11)?,
+        last_scheduled: row.at_opt(12)?.zip(row.at_opt(13)?),
     };
-    Ok((dag, version(row, 9)?))
+    Ok((dag, version(row, 14)?))
 }
 
 /// A version whose columns begin at `first`.
@@ -111,7 +126,15 @@ pub(crate) async fn dag_version(
     row.as_ref().map(|row| version(row, 0)).transpose()
 }
 
-pub(crate) const STATEMENTS: &[Sql] = &[ALL, ONE, VERSION];
+/// These versions, by DAG and hash.
+pub(crate) async fn versions(db: &Db, wanted: &[(DagId, VersionHash)]) -> Result<Vec<Arc<DagVersion>>, StoreError> {
+    let dag_ids = wanted.iter().map(|(dag_id, _)| dag_id.to_string()).collect();
+    let hashes = wanted.iter().map(|(_, hash)| hash.to_string()).collect();
+    let rows = db.fetch(VERSIONS, vec![Arg::Texts(dag_ids), Arg::Texts(hashes)]).await?;
+    rows.iter().map(|row| version(row, 0)).collect()
+}
+
+pub(crate) const STATEMENTS: &[Sql] = &[ALL, ONE, VERSION, VERSIONS];
 
 pub(crate) fn queries() -> Vec<Query> {
     vec![

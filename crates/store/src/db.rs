@@ -444,6 +444,7 @@ pub(crate) fn postgres_args(args: Vec<Arg>) -> Result<PgArguments, StoreError> {
             Arg::Id(id) => bound.add(id),
             Arg::Bytes(bytes) => bound.add(bytes),
             Arg::Texts(texts) => bound.add(texts),
+            Arg::Ints(numbers) => bound.add(numbers),
         }
         .map_err(not_bound)?;
     }
@@ -461,6 +462,7 @@ pub(crate) fn sqlite_args(args: Vec<Arg>) -> Result<SqliteArguments, StoreError>
             Arg::Id(id) => Arguments::add(&mut bound, id),
             Arg::Bytes(bytes) => Arguments::add(&mut bound, bytes),
             Arg::Texts(texts) => Arguments::add(&mut bound, serde_json::to_string(&texts).map_err(not_bound)?),
+            Arg::Ints(numbers) => Arguments::add(&mut bound, serde_json::to_string(&numbers).map_err(not_bound)?),
         }
         .map_err(not_bound)?;
     }

@@ -7,13 +7,17 @@
 //! Free text (notes, log messages, XCom keys) is kept exactly, except that U+0000, which Postgres cannot hold, becomes
 //! U+FFFD on both databases. JSON values keep it.
 
+mod assets;
 mod audit;
+mod backfills;
 mod bundles;
+mod callbacks;
 mod commit;
 mod dags;
 mod db;
 mod error;
 mod file_logs;
+mod human_inputs;
 mod leases;
 mod load;
 mod logs;
@@ -22,7 +26,9 @@ mod open;
 mod resources;
 mod row;
 mod runs;
+mod samples;
 mod sql;
+mod state_values;
 mod statements;
 mod store;
 mod task_instances;

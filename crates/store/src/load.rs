@@ -3,12 +3,15 @@
 //! Nobody else writes these rows: taking the lease waited for every commit of the former leader, and later ones are
 //! refused. So the reads need no common snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tradewind_ports::{StoreError, StoreSnapshot};
-use tradewind_types::{DagId, DagRun, DagSpec, RunNo, VersionHash};
+use tradewind_types::{Callback, DagId, DagRun, DagSpec, DagVersion, RunNo, Timestamp, VersionHash};
 
-use crate::{dags, db::Db, resources, runs, task_instances};
+use crate::{assets, backfills, callbacks, dags, db::Db, resources, runs, task_instances};
 
 /// Whether an instance of the DAG may look at the run before its own.
 fn looks_back(spec: &DagSpec) -> bool {
@@ -17,66 +20,104 @@ fn looks_back(spec: &DagSpec) -> bool {
 
 pub(crate) async fn load(db: &Db) -> Result<StoreSnapshot, StoreError> {
     let dags = dags::all(db).await?;
-    let mut found: BTreeMap<RunNo, DagRun> = BTreeMap::new();
-    let active = runs::not_over(db).await?;
-    let is_active: BTreeSet<RunNo> = active.iter().map(|run| run.run_no).collect();
-    found.extend(active.into_iter().map(|run| (run.run_no, run)));
-    let mut task_instances = task_instances::of_active_runs(db).await?;
-
-    let latest = runs::latest_scheduled(db).await?;
-    let later = runs::finished_later(db).await?;
-    let mut have: BTreeSet<(DagId, VersionHash)> =
-        dags.iter().map(|(dag, _)| (dag.dag_id.clone(), dag.version.clone())).collect();
     let mut backward: BTreeSet<DagId> =
         dags.iter().filter(|(_, version)| looks_back(&version.spec)).map(|(dag, _)| dag.dag_id.clone()).collect();
+    let mut versions = Versions {
+        have: dags.iter().map(|(dag, _)| (dag.dag_id.clone(), dag.version.clone())).collect(),
+        found: vec![],
+    };
 
+    let active = runs::not_over(db).await?;
+    let is_active: BTreeSet<RunNo> = active.iter().map(|run| run.run_no).collect();
+    let mut task_instances = task_instances::of_active_runs(db).await?;
     // Active runs may keep versions that look back although the current one does not.
-    let mut versions = Vec::new();
-    for run in found.values().chain(&latest).chain(&later) {
-        if have.insert((run.dag_id.clone(), run.version.clone())) {
-            let version =
-                dags::dag_version(db, run.dag_id.as_str(), &run.version).await?.ok_or_else(|| missing_version(run))?;
-            if is_active.contains(&run.run_no) && looks_back(&version.spec) {
-                backward.insert(run.dag_id.clone());
-            }
-            versions.push(version);
-        }
-    }
+    versions.add(db, &active).await?;
+    backward.extend(versions.found.iter().filter(|v| looks_back(&v.spec)).map(|v| v.spec.dag_id.clone()));
 
-    let mut with_instances: Vec<DagRun> = latest.iter().filter(|run| backward.contains(&run.dag_id)).cloned().collect();
-    found.extend(latest.into_iter().map(|run| (run.run_no, run)));
-    found.extend(later.into_iter().map(|run| (run.run_no, run)));
+    let mut over = runs::latest_scheduled(db).await?;
+    over.extend(runs::finished_later(db).await?);
     for dag_id in &backward {
-        if let Some(run) = runs::latest_finished(db, dag_id.as_str()).await? {
-            if have.insert((run.dag_id.clone(), run.version.clone())) {
-                let version =
-                    dags::dag_version(db, dag_id.as_str(), &run.version).await?.ok_or_else(|| missing_version(&run))?;
-                versions.push(version);
-            }
-            found.insert(run.run_no, run.clone());
-            with_instances.push(run);
-        }
+        let dates = active.iter().filter(|run| run.dag_id == *dag_id).filter_map(|run| run.logical_date);
+        over.extend(runs::finished_from_before(db, dag_id.as_str(), dates.min().unwrap_or(Timestamp::MAX)).await?);
     }
-    let mut done = is_active;
-    for run in with_instances {
-        if done.insert(run.run_no) {
-            task_instances.extend(task_instances::of_run(db, run.dag_id.as_str(), run.run_id.as_str()).await?);
-        }
+    versions.add(db, &over).await?;
+    let mut found: BTreeMap<RunNo, DagRun> = active.into_iter().chain(over).map(|run| (run.run_no, run)).collect();
+    let looked_at: Vec<RunNo> = found
+        .values()
+        .filter(|run| backward.contains(&run.dag_id) && !is_active.contains(&run.run_no))
+        .map(|run| run.run_no)
+        .collect();
+    if !looked_at.is_empty() {
+        task_instances.extend(task_instances::of_runs(db, &looked_at).await?);
     }
 
+    let callbacks = with_runs(db, callbacks::not_over(db).await?, &found).await?;
+    versions.add(db, callbacks.iter().map(|(_, run)| run)).await?;
     Ok(StoreSnapshot {
         dags,
-        versions,
-        runs: found.into_values().collect(),
+        versions: versions.found,
+        runs: std::mem::take(&mut found).into_values().collect(),
         task_instances,
         pools: resources::pools(db).await?,
+        assets: assets::all(db).await?,
+        asset_aliases: assets::aliases(db).await?,
+        backfills: backfills::not_completed(db).await?,
+        callbacks,
         next_run_no: runs::next_no(db).await?,
+        next_event_no: assets::next_event_no(db).await?,
+        next_backfill_no: backfills::next_no(db).await?,
     })
 }
 
-fn missing_version(run: &DagRun) -> StoreError {
-    StoreError::Broken(format!(
-        "run {} of {} names version {}, which is not stored",
-        run.run_id, run.dag_id, run.version
-    ))
+/// The versions that are loaded.
+struct Versions {
+    have: BTreeSet<(DagId, VersionHash)>,
+    /// Those that are not current.
+    found: Vec<Arc<DagVersion>>,
+}
+
+impl Versions {
+    /// Loads what `runs` need and is not there yet.
+    async fn add(&mut self, db: &Db, runs: impl IntoIterator<Item = &DagRun>) -> Result<(), StoreError> {
+        let mut wanted = Vec::new();
+        for run in runs {
+            let name = (run.dag_id.clone(), run.version.clone());
+            if self.have.insert(name.clone()) {
+                wanted.push(name);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let versions = dags::versions(db, &wanted).await?;
+        // A run's version is a foreign key.
+        if versions.len() != wanted.len() {
+            return Err(StoreError::Broken("a run names a version that is not stored".to_owned()));
+        }
+        self.found.extend(versions);
+        Ok(())
+    }
+}
+
+/// Each callback with its run.
+async fn with_runs(
+    db: &Db,
+    callbacks: Vec<Callback>,
+    found: &BTreeMap<RunNo, DagRun>,
+) -> Result<Vec<(Callback, DagRun)>, StoreError> {
+    let missing: BTreeSet<RunNo> =
+        callbacks.iter().map(|callback| callback.run_no).filter(|no| !found.contains_key(no)).collect();
+    let more: Vec<DagRun> = match missing.is_empty() {
+        true => Vec::new(),
+        false => runs::numbered(db, &missing.into_iter().collect::<Vec<_>>()).await?,
+    };
+    let more: BTreeMap<RunNo, DagRun> = more.into_iter().map(|run| (run.run_no, run)).collect();
+    callbacks
+        .into_iter()
+        .map(|callback| {
+            let run = found.get(&callback.run_no).or_else(|| more.get(&callback.run_no)).cloned();
+            run.map(|run| (callback, run))
+                .ok_or_else(|| StoreError::Broken("a callback names a run that is not stored".to_owned()))
+        })
+        .collect()
 }

@@ -1,14 +1,15 @@
 //! Pools, variables, connections and import errors.
 
 use tradewind_ports::{Listing, Page, StoreError};
-use tradewind_types::{Connection, ImportError, Pool, Variable};
+use tradewind_types::{Connection, ImportError, Pool, RateLimit, Variable};
 
 use crate::{
     db::{Db, Row},
     sql::{Query, Sql, args},
 };
 
-const POOLS: Sql = Sql::both("SELECT name, slots, description, include_deferred FROM pool ORDER BY name");
+const POOLS: Sql =
+    Sql::both("SELECT name, slots, description, include_deferred, rate_starts, rate_seconds FROM pool ORDER BY name");
 
 const VARIABLE: Sql = Sql::both("SELECT key, value, description FROM variable WHERE key = $1");
 const VARIABLES: Sql = Sql::both("SELECT key, value, description FROM variable");
@@ -46,6 +47,10 @@ fn pool(row: &Row) -> Result<Pool, StoreError> {
         slots: row.int(1)?,
         description: row.text(2)?,
         include_deferred: row.truth(3)?,
+        rate: match row.int_opt(4)? {
+            None => None,
+            Some(_) => Some(RateLimit { starts: row.number(4)?, per_secs: row.number(5)? }),
+        },
     })
 }
 
@@ -89,7 +94,7 @@ fn import_error(row: &Row) -> Result<ImportError, StoreError> {
     })
 }
 
-async fn page_of<T>(
+pub(crate) async fn page_of<T>(
     db: &Db,
     query: &Query,
     page: Page,

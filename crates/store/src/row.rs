@@ -45,6 +45,11 @@ impl Row {
         T::try_from(number).map_err(|_| StoreError::Broken(format!("column {column}: {number} is out of range")))
     }
 
+    /// A number that fits the wanted type, or null.
+    pub(crate) fn number_opt<T: TryFrom<i64>>(&self, column: usize) -> Result<Option<T>, StoreError> {
+        self.int_opt(column)?.map(|_| self.number(column)).transpose()
+    }
+
     pub(crate) fn uint(&self, column: usize) -> Result<u64, StoreError> {
         self.number(column)
     }

@@ -1,18 +1,19 @@
 //! DAG runs.
 
 use tradewind_ports::{Listing, Page, RunFilter, StoreError};
-use tradewind_types::{DagRun, RunNo, Timestamp};
+use tradewind_types::{BackfillRef, DagRun, RunNo, Timestamp};
 
 use crate::{
     db::{Db, Row},
-    sql::{Arg, Query, Sql, args},
+    sql::{Arg, Query, Sql, args, int},
 };
 
 macro_rules! select {
     ($tail:literal) => {
         concat!(
             "SELECT run_no, dag_id, run_id, run_type, state, version, logical_date, data_interval_start, ",
-            "data_interval_end, run_after, conf, queued_at, start_date, end_date, clear_number, triggered_by, note ",
+            "data_interval_end, run_after, conf, queued_at, start_date, end_date, clear_number, triggered_by, note, ",
+            "backfill, backfill_ordinal, missed_deadlines ",
             "FROM dag_run ",
             $tail
         )
@@ -43,10 +44,23 @@ const FINISHED_LATER: Sql = Sql::both(select!(
         WHERE t.logical_date IS NOT NULL AND t.state IN ('success', 'failed')
     ) ORDER BY run_no"
 ));
-const LATEST_FINISHED: Sql = Sql::both(select!(
-    "WHERE dag_id = $1 AND state IN ('success', 'failed')
-    ORDER BY COALESCE(logical_date, run_after) DESC, run_no DESC LIMIT 1"
+/// Finished runs of a DAG from the last one before $2 on. Past dependence passes over manual runs where the DAG catches
+/// up, so that one is not manual, if there is such a one.
+const FINISHED_FROM_BEFORE: Sql = Sql::both(select!(
+    "WHERE dag_id = $1 AND state IN ('success', 'failed') AND logical_date >= COALESCE(
+        (SELECT logical_date FROM dag_run
+            WHERE dag_id = $1 AND logical_date < $2 AND state IN ('success', 'failed') AND run_type <> 'manual'
+            ORDER BY logical_date DESC LIMIT 1),
+        (SELECT logical_date FROM dag_run
+            WHERE dag_id = $1 AND logical_date < $2 AND state IN ('success', 'failed')
+            ORDER BY logical_date DESC LIMIT 1),
+        $2
+    ) ORDER BY run_no"
 ));
+const NUMBERED: Sql = Sql::forked(
+    select!("WHERE run_no = ANY ($1) ORDER BY run_no"),
+    select!("WHERE run_no IN (SELECT value FROM json_each($1)) ORDER BY run_no"),
+);
 const NEXT_NO: Sql = Sql::both("SELECT COALESCE(max(run_no), 0) + 1 FROM dag_run");
 
 const OF_DAG: Sql = Sql::both("dag_id = ?");
@@ -73,6 +87,11 @@ fn run(row: &Row) -> Result<DagRun, StoreError> {
         clear_number: row.number(14)?,
         triggered_by: row.text_opt(15)?,
         note: row.text_opt(16)?,
+        backfill: match row.int_opt(17)? {
+            None => None,
+            Some(_) => Some(BackfillRef { no: row.uint(17)?, ordinal: row.number(18)? }),
+        },
+        missed_deadlines: row.number(19)?,
     })
 }
 
@@ -133,9 +152,14 @@ pub(crate) async fn finished_later(db: &Db) -> Result<Vec<DagRun>, StoreError> {
     many(db, FINISHED_LATER, Vec::new()).await
 }
 
-/// A DAG's latest run that is over.
-pub(crate) async fn latest_finished(db: &Db, dag_id: &str) -> Result<Option<DagRun>, StoreError> {
-    at_most_one(db, LATEST_FINISHED, args![dag_id]).await
+/// A DAG's runs that are over, from the last one before `date` on.
+pub(crate) async fn finished_from_before(db: &Db, dag_id: &str, date: Timestamp) -> Result<Vec<DagRun>, StoreError> {
+    many(db, FINISHED_FROM_BEFORE, args![dag_id, date]).await
+}
+
+/// The runs with these numbers.
+pub(crate) async fn numbered(db: &Db, numbers: &[RunNo]) -> Result<Vec<DagRun>, StoreError> {
+    many(db, NUMBERED, vec![Arg::Ints(numbers.iter().map(|no| int(no.0)).collect())]).await
 }
 
 /// One more than the highest run number.
@@ -144,7 +168,7 @@ pub(crate) async fn next_no(db: &Db) -> Result<u64, StoreError> {
 }
 
 pub(crate) const STATEMENTS: &[Sql] =
-    &[ONE, BY_LOGICAL_DATE, NOT_OVER, LATEST_SCHEDULED, LATEST_FINISHED, FINISHED_LATER, NEXT_NO];
+    &[ONE, BY_LOGICAL_DATE, NOT_OVER, LATEST_SCHEDULED, FINISHED_LATER, FINISHED_FROM_BEFORE, NUMBERED, NEXT_NO];
 
 pub(crate) fn queries() -> Vec<Query> {
     vec![

@@ -35,6 +35,8 @@ pub(crate) enum Arg {
     Bytes(Vec<u8>),
     /// `text[]` on Postgres, a JSON array on SQLite.
     Texts(Vec<String>),
+    /// `bigint[]` on Postgres, a JSON array on SQLite.
+    Ints(Vec<i64>),
 }
 
 /// Free text as both databases can keep it: see the crate's documentation.
@@ -140,7 +142,7 @@ impl Query {
         Self { head, conditions: Vec::new(), tail, args: Vec::new() }
     }
 
-    /// Adds a condition; `?` in it stands for `arg`.
+    /// Adds a condition; each `?` in it stands for `arg`.
     pub(crate) fn and(&mut self, condition: Sql, arg: impl Into<Arg>) {
         self.conditions.push(condition);
         self.args.push(arg.into());
@@ -156,13 +158,11 @@ impl Query {
         let mut next = 0;
         for (i, condition) in self.conditions.iter().enumerate() {
             text.push_str(if i == 0 { " WHERE " } else { " AND " });
-            for (j, part) in pick(condition).split('?').enumerate() {
-                if j > 0 {
-                    next += 1;
-                    text.push_str(&format!("${next}"));
-                }
-                text.push_str(part);
+            let condition = pick(condition);
+            if condition.contains('?') {
+                next += 1;
             }
+            text.push_str(&condition.replace('?', &format!("${next}")));
         }
         text.push_str(tail);
         text

@@ -1,17 +1,12 @@
 //! Every statement of this crate, so that a test (and `tradewind db check`) can have the database prepare them all.
 
-use std::sync::Arc;
-
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use tradewind_ports::StoreError;
-use tradewind_types::{
-    AuditEvent, DagRow, DagRun, DagSource, DagSpec, DagVersion, Pool, PoolName, RunNo, RunState, RunType, SourceKind,
-    TaskInstance, TaskState, TaskTry, TiId, Timestamp, UNMAPPED, WriteSet, XCom,
-};
 
 use crate::{
-    SqlStore, audit, bundles, commit, dags, db::Db, error::from_sqlx, leases, logs, migrate, resources, runs, sql::Sql,
-    store::PING, task_instances, xcoms,
+    SqlStore, assets, audit, backfills, bundles, callbacks, commit, dags, db::Db, error::from_sqlx, human_inputs,
+    leases, logs, migrate, resources, runs, samples::samples, sql::Sql, state_values, store::PING, task_instances,
+    xcoms,
 };
 
 /// The texts that `db` may be sent.
@@ -28,6 +23,11 @@ fn texts(db: &Db) -> Vec<String> {
         resources::STATEMENTS,
         bundles::STATEMENTS,
         audit::STATEMENTS,
+        assets::STATEMENTS,
+        backfills::STATEMENTS,
+        callbacks::STATEMENTS,
+        human_inputs::STATEMENTS,
+        state_values::STATEMENTS,
     ]
     .into_iter()
     .flatten()
@@ -40,6 +40,10 @@ fn texts(db: &Db) -> Vec<String> {
         xcoms::queries(),
         resources::queries(),
         audit::queries(),
+        assets::queries(),
+        backfills::queries(),
+        callbacks::queries(),
+        human_inputs::queries(),
     ];
     for query in queries.iter().flatten() {
         all.push(query.page(pick));
@@ -50,7 +54,10 @@ fn texts(db: &Db) -> Vec<String> {
             let more = [leases::POSTGRES_STATEMENTS, logs::POSTGRES_STATEMENTS];
             all.extend(more.into_iter().flatten().map(|text| (*text).to_owned()));
         }
-        Db::Sqlite(_) => all.extend(commit::STATEMENTS.iter().map(|sql| sql.sqlite.to_owned())),
+        Db::Sqlite(_) => {
+            let more = [commit::STATEMENTS, commit::EVENT_STATEMENTS];
+            all.extend(more.into_iter().flatten().map(|sql| sql.sqlite.to_owned()));
+        }
     }
     all
 }
@@ -102,143 +109,4 @@ impl SqlStore {
         turn.keep();
         Ok(())
     }
-}
-
-/// Sets that need each part of a commit alone, and one that needs all of them.
-fn samples() -> Vec<WriteSet> {
-    let at = Timestamp::UNIX_EPOCH;
-    let source = DagSource { kind: SourceKind::Yaml, rel_path: String::new() };
-    let spec = DagSpec {
-        dag_id: "".into(),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        timetable: tradewind_types::Timetable::None,
-        schedule_text: None,
-        timezone: "UTC".to_owned(),
-        start_date: None,
-        end_date: None,
-        catchup: false,
-        max_active_runs: 1,
-        max_active_tasks: 1,
-        max_consecutive_failed_dag_runs: 0,
-        dagrun_timeout: None,
-        fail_fast: false,
-        is_paused_upon_creation: None,
-        tags: Vec::new(),
-        owners: Vec::new(),
-        params: std::collections::BTreeMap::new(),
-        tasks: Vec::new(),
-        task_groups: Vec::new(),
-        source: source.clone(),
-    };
-    let run = DagRun {
-        run_no: RunNo(1),
-        dag_id: "".into(),
-        run_id: "".into(),
-        run_type: RunType::Manual,
-        state: RunState::Queued,
-        version: "".into(),
-        logical_date: None,
-        data_interval_start: None,
-        data_interval_end: None,
-        run_after: at,
-        conf: serde_json::Value::Null,
-        queued_at: at,
-        start_date: None,
-        end_date: None,
-        clear_number: 0,
-        triggered_by: None,
-        note: None,
-    };
-    let id = TiId::derive(RunNo(1), &"".into(), UNMAPPED);
-    let ti = TaskInstance {
-        id,
-        run_no: RunNo(1),
-        dag_id: "".into(),
-        run_id: "".into(),
-        task_id: "".into(),
-        map_index: UNMAPPED,
-        operator: String::new(),
-        pool: "".into(),
-        pool_slots: 1,
-        queue: "".into(),
-        priority_weight: 1,
-        state: TaskState::NoStatus,
-        try_number: 0,
-        max_tries: 0,
-        attempt: 0,
-        worker_losses: 0,
-        scheduled_at: None,
-        queued_at: None,
-        start_date: None,
-        end_date: None,
-        next_at: None,
-        first_poke_at: None,
-        worker: None,
-        token: None,
-        note: None,
-        skips: Vec::new(),
-    };
-    let mut parts = vec![WriteSet::default(); 11];
-    parts[0].versions.push(Arc::new(DagVersion { hash: "".into(), number: 1, bundle: None, created_at: at, spec }));
-    parts[1].dags.insert(
-        "".into(),
-        DagRow {
-            dag_id: "".into(),
-            version: "".into(),
-            version_number: 1,
-            is_paused: false,
-            is_stale: false,
-            source,
-            parsed_at: at,
-            failed_runs: 0,
-        },
-    );
-    parts[2].run(&run, true);
-    parts[3].run(&DagRun { run_no: RunNo(2), ..run }, false);
-    parts[4].task_instance(&ti, true);
-    parts[5].task_instance(&TaskInstance { id: TiId::derive(RunNo(2), &"".into(), UNMAPPED), ..ti }, false);
-    parts[6].tries.push(TaskTry {
-        ti: id,
-        run_no: RunNo(1),
-        attempt: 1,
-        try_number: 1,
-        state: TaskState::Failed,
-        queued_at: None,
-        start_date: None,
-        end_date: None,
-        worker: None,
-        note: None,
-    });
-    parts[7].xcoms_cleared.push(id);
-    parts[8].xcoms.push(XCom {
-        ti: TiId::derive(RunNo(1), &"x".into(), UNMAPPED),
-        run_no: RunNo(1),
-        task_id: "x".into(),
-        map_index: UNMAPPED,
-        key: String::new(),
-        value: serde_json::Value::Null,
-        created_at: at,
-    });
-    parts[9].pools.insert(
-        "p".into(),
-        Some(Pool { name: "p".into(), slots: 1, description: String::new(), include_deferred: false }),
-    );
-    parts[9].pools.insert(PoolName::from("q"), None);
-    parts[10].audit.push(AuditEvent {
-        at,
-        event: String::new(),
-        by: String::new(),
-        dag_id: None,
-        run_id: None,
-        task_id: None,
-        detail: None,
-    });
-    let mut all = WriteSet::default();
-    for part in &parts {
-        all.merge(part.clone());
-    }
-    parts.push(all);
-    parts
 }

@@ -7,18 +7,19 @@ use std::{
 
 use async_trait::async_trait;
 use tradewind_ports::{
-    DagFilter, Listing, LogChunk, LogStore, Page, RunFilter, SchemaStatus, Store, StoreError, StoreSnapshot,
-    TaskInstanceFilter, XComQuery,
+    AssetEventFilter, CallbackFilter, DagFilter, HumanInputFilter, Listing, LogChunk, LogStore, Page, RunFilter,
+    SchemaStatus, Store, StoreError, StoreSnapshot, TaskInstanceFilter, XComQuery,
 };
 use tradewind_types::{
-    AttemptKey, AuditEvent, BlobHash, Bundle, BundleHash, Connection, DagRow, DagRun, DagVersion, ImportError,
-    LeaderInfo, Pool, RunNo, TaskInstance, TaskTry, Term, TiId, Timestamp, Variable, VersionHash, WriteSet, XCom,
+    Asset, AssetEvent, AttemptKey, AuditEvent, Backfill, BackfillItem, BlobHash, Bundle, BundleHash, Callback,
+    Connection, DagRow, DagRun, DagVersion, HumanInput, ImportError, LeaderInfo, Pool, RunNo, TaskInstance, TaskTry,
+    Term, TiId, Timestamp, Variable, VersionHash, WriteSet, XCom,
 };
 use uuid::Uuid;
 
 use crate::{
-    FileLogs, audit, bundles, commit, dags, db::Db, leases, load, logs, migrate, resources, runs, sql::Sql,
-    task_instances, xcoms,
+    FileLogs, assets, audit, backfills, bundles, callbacks, commit, dags, db::Db, human_inputs, leases, load, logs,
+    migrate, resources, runs, sql::Sql, state_values, task_instances, xcoms,
 };
 
 pub(crate) const PING: Sql = Sql::both("SELECT 1");
@@ -235,6 +236,54 @@ impl Store for SqlStore {
 
     async fn blob(&self, hash: &BlobHash) -> Result<Option<Vec<u8>>, StoreError> {
         bundles::blob(&self.db, hash).await
+    }
+
+    async fn assets(&self, pattern: Option<&str>, page: Page) -> Result<Listing<Asset>, StoreError> {
+        assets::list(&self.db, pattern, page).await
+    }
+
+    async fn assets_of_alias(&self, alias: &str) -> Result<Vec<Asset>, StoreError> {
+        assets::of_alias(&self.db, alias).await
+    }
+
+    async fn asset_events(&self, filter: &AssetEventFilter, page: Page) -> Result<Listing<AssetEvent>, StoreError> {
+        assets::events(&self.db, filter, page).await
+    }
+
+    async fn consumed_events(&self, dag_id: &str, run_id: &str) -> Result<Vec<AssetEvent>, StoreError> {
+        assets::consumed(&self.db, dag_id, run_id).await
+    }
+
+    async fn backfills(&self, dag_id: Option<&str>, page: Page) -> Result<Listing<Backfill>, StoreError> {
+        backfills::list(&self.db, dag_id, page).await
+    }
+
+    async fn backfill(&self, no: u64) -> Result<Option<(Backfill, Vec<BackfillItem>)>, StoreError> {
+        backfills::one(&self.db, no).await
+    }
+
+    async fn callbacks(&self, filter: &CallbackFilter, page: Page) -> Result<Listing<Callback>, StoreError> {
+        callbacks::list(&self.db, filter, page).await
+    }
+
+    async fn human_input(&self, ti: TiId) -> Result<Option<HumanInput>, StoreError> {
+        human_inputs::one(&self.db, ti).await
+    }
+
+    async fn human_inputs(&self, filter: &HumanInputFilter, page: Page) -> Result<Listing<HumanInput>, StoreError> {
+        human_inputs::list(&self.db, filter, page).await
+    }
+
+    async fn state_value(&self, scope: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        state_values::one(&self.db, scope, key).await
+    }
+
+    async fn put_state_value(&self, scope: &str, key: &str, value: &serde_json::Value) -> Result<(), StoreError> {
+        state_values::put(&self.db, scope, key, value).await
+    }
+
+    async fn delete_state_values(&self, scope: &str, key: Option<&str>) -> Result<u64, StoreError> {
+        state_values::delete(&self.db, scope, key).await
     }
 
     async fn audit(&self, page: Page) -> Result<Listing<AuditEvent>, StoreError> {

@@ -5,7 +5,7 @@ use tradewind_types::{LeaseToken, RunNo, TaskInstance, TaskTry, TiId, WorkerName
 
 use crate::{
     db::{Db, Row},
-    sql::{Arg, Query, Sql, args},
+    sql::{Arg, Query, Sql, args, int},
 };
 
 macro_rules! select {
@@ -14,7 +14,7 @@ macro_rules! select {
             "SELECT t.id, t.run_no, r.dag_id, r.run_id, t.task_id, t.map_index, t.operator, t.pool, t.pool_slots, ",
             "t.queue, t.priority_weight, t.state, t.try_number, t.max_tries, t.attempt, t.worker_losses, ",
             "t.scheduled_at, t.queued_at, t.start_date, t.end_date, t.next_at, t.first_poke_at, t.worker, t.token, ",
-            "t.note, t.skips ",
+            "t.note, t.skips, t.deferral, t.reschedules, t.rendered_map_index, t.xcom_length ",
             "FROM task_instance t JOIN dag_run r ON r.run_no = t.run_no ",
             $tail
         )
@@ -24,6 +24,10 @@ macro_rules! select {
 const ONE: Sql = Sql::both(select!("WHERE t.id = $1"));
 const OF_RUN: Sql = Sql::both(select!("WHERE r.dag_id = $1 AND r.run_id = $2 ORDER BY t.seq"));
 const OF_ACTIVE_RUNS: Sql = Sql::both(select!("WHERE r.state IN ('queued', 'running') ORDER BY t.run_no, t.seq"));
+const OF_RUNS: Sql = Sql::forked(
+    select!("WHERE t.run_no = ANY ($1) ORDER BY t.run_no, t.seq"),
+    select!("WHERE t.run_no IN (SELECT value FROM json_each($1)) ORDER BY t.run_no, t.seq"),
+);
 const LIST: Sql = Sql::both(select!(""));
 
 const TRIES: Sql = Sql::both(
@@ -64,6 +68,10 @@ fn task_instance(row: &Row) -> Result<TaskInstance, StoreError> {
         token: row.id_opt(23)?.map(LeaseToken),
         note: row.text_opt(24)?,
         skips: row.json_opt(25)?.unwrap_or_default(),
+        deferral: row.json_opt(26)?,
+        reschedules: row.number(27)?,
+        rendered_map_index: row.text_opt(28)?,
+        xcom_length: row.number_opt(29)?,
     })
 }
 
@@ -95,6 +103,12 @@ pub(crate) async fn of_run(db: &Db, dag_id: &str, run_id: &str) -> Result<Vec<Ta
 /// The task instances of all runs that are not over.
 pub(crate) async fn of_active_runs(db: &Db) -> Result<Vec<TaskInstance>, StoreError> {
     let rows = db.fetch(OF_ACTIVE_RUNS, Vec::new()).await?;
+    rows.iter().map(task_instance).collect()
+}
+
+/// The task instances of the runs with these numbers.
+pub(crate) async fn of_runs(db: &Db, numbers: &[RunNo]) -> Result<Vec<TaskInstance>, StoreError> {
+    let rows = db.fetch(OF_RUNS, vec![Arg::Ints(numbers.iter().map(|no| int(no.0)).collect())]).await?;
     rows.iter().map(task_instance).collect()
 }
 
@@ -130,7 +144,7 @@ pub(crate) async fn tries(db: &Db, ti: TiId) -> Result<Vec<TaskTry>, StoreError>
     rows.iter().map(task_try).collect()
 }
 
-pub(crate) const STATEMENTS: &[Sql] = &[ONE, OF_RUN, OF_ACTIVE_RUNS, TRIES];
+pub(crate) const STATEMENTS: &[Sql] = &[ONE, OF_RUN, OF_ACTIVE_RUNS, OF_RUNS, TRIES];
 
 pub(crate) fn queries() -> Vec<Query> {
     vec![

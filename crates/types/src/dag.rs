@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleHash, DagId, NativeOperator, PoolName, QueueName, TaskId, Timestamp, Timetable, TriggerRule, VersionHash,
-    WeightRule,
+    AssetRef, BundleHash, DagId, Expand, NativeOperator, PoolName, QueueName, StartTrigger, TaskId, Timestamp,
+    Timetable, TriggerRule, VersionHash, WeightRule,
 };
 
 /// The pool that every installation has; it cannot be deleted.
@@ -73,6 +73,21 @@ pub struct DagSpec {
     /// Default params with their JSON schema, as Airflow serializes them.
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
+    /// Task instances that may execute at once over all runs of the DAG (Tradewind; Airflow has no such limit since 3.0).
+    #[serde(default)]
+    pub task_limit: Option<u32>,
+    /// Whether it has an `on_success_callback`.
+    #[serde(default)]
+    pub on_success_callback: bool,
+    /// Whether it has an `on_failure_callback`.
+    #[serde(default)]
+    pub on_failure_callback: bool,
+    /// Deadline alerts.
+    #[serde(default)]
+    pub deadlines: Vec<DeadlineSpec>,
+    /// Assets that it names in its schedule or its tasks, with what it says of them.
+    #[serde(default)]
+    pub assets: Vec<crate::Asset>,
     /// Its tasks, in topological order of definition; task lookups go by position.
     pub tasks: Vec<TaskSpec>,
     /// Its task groups, parents before children.
@@ -91,6 +106,39 @@ const fn sixteen() -> u32 {
 }
 
 impl DagSpec {
+    /// A DAG with Airflow's defaults and no tasks yet.
+    pub fn new(dag_id: impl Into<DagId>, source: DagSource) -> Self {
+        Self {
+            dag_id: dag_id.into(),
+            display_name: None,
+            description: None,
+            doc_md: None,
+            timetable: Timetable::None,
+            schedule_text: None,
+            timezone: utc(),
+            start_date: None,
+            end_date: None,
+            catchup: false,
+            max_active_runs: sixteen(),
+            max_active_tasks: sixteen(),
+            max_consecutive_failed_dag_runs: 0,
+            dagrun_timeout: None,
+            fail_fast: false,
+            is_paused_upon_creation: None,
+            tags: Vec::new(),
+            owners: Vec::new(),
+            params: BTreeMap::new(),
+            task_limit: None,
+            on_success_callback: false,
+            on_failure_callback: false,
+            deadlines: Vec::new(),
+            assets: Vec::new(),
+            tasks: Vec::new(),
+            task_groups: Vec::new(),
+            source,
+        }
+    }
+
     /// The position of a task in [`DagSpec::tasks`].
     pub fn task_index(&self, task_id: &str) -> Option<usize> {
         self.tasks.iter().position(|task| task.task_id.as_str() == task_id)
@@ -217,9 +265,36 @@ pub struct TaskSpec {
     /// Its owner.
     #[serde(default)]
     pub owner: Option<String>,
-    /// Present on a mapped task: the serialized expand input. Such tasks are refused at load until the engine maps.
+    /// Present on a mapped task: what it is mapped over.
     #[serde(default)]
-    pub expand: Option<serde_json::Value>,
+    pub expand: Option<Expand>,
+    /// The closest mapped task group around it; its [`TaskGroupSpec::expand`] says how many instances there are.
+    #[serde(default)]
+    pub mapped_group: Option<String>,
+    /// Present on a task that starts in its trigger (`start_from_trigger`).
+    #[serde(default)]
+    pub start_trigger: Option<StartTrigger>,
+    /// Assets and aliases that it updates.
+    #[serde(default)]
+    pub outlets: Vec<AssetRef>,
+    /// Assets that it reads.
+    #[serde(default)]
+    pub inlets: Vec<AssetRef>,
+    /// Limits that it shares with whatever names the same keys (Tradewind).
+    #[serde(default)]
+    pub concurrency: Vec<ConcurrencyLimit>,
+    /// Whether it has an `on_failure_callback` or a failure e-mail: run by a callback when its worker is lost.
+    #[serde(default)]
+    pub on_failure_callback: bool,
+    /// Whether it has an `on_retry_callback` or a retry e-mail, likewise.
+    #[serde(default)]
+    pub on_retry_callback: bool,
+    /// Whether its skipping waits for what it depends on in the past (`wait_for_past_depends_before_skipping`).
+    #[serde(default)]
+    pub wait_for_past_depends_before_skipping: bool,
+    /// Present on an `ExternalTaskMarker`: what clearing it clears, too.
+    #[serde(default)]
+    pub marker: Option<ExternalMarker>,
     /// Whether `return_value` is pushed.
     #[serde(default = "yes")]
     pub do_xcom_push: bool,
@@ -274,6 +349,15 @@ impl TaskSpec {
             end_date: None,
             owner: None,
             expand: None,
+            mapped_group: None,
+            start_trigger: None,
+            outlets: Vec::new(),
+            inlets: Vec::new(),
+            concurrency: Vec::new(),
+            on_failure_callback: false,
+            on_retry_callback: false,
+            wait_for_past_depends_before_skipping: false,
+            marker: None,
             do_xcom_push: true,
         }
     }
@@ -341,7 +425,64 @@ pub struct TaskGroupSpec {
     /// One line.
     #[serde(default)]
     pub tooltip: Option<String>,
-    /// Present on a mapped task group: its serialized expand input.
+    /// Present on a mapped task group: what it is mapped over.
     #[serde(default)]
-    pub expand: Option<serde_json::Value>,
+    pub expand: Option<Expand>,
+}
+
+/// A limit on how many task instances execute at once among all that name its key, in any DAG.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConcurrencyLimit {
+    /// The key, e.g. `warehouse-writes`.
+    pub key: String,
+    /// How many; where tasks disagree, each keeps to its own number.
+    pub limit: u32,
+}
+
+/// A task of another DAG that depends on this one (Airflow's `ExternalTaskMarker`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalMarker {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// Its task; the whole run without one.
+    pub task_id: Option<TaskId>,
+    /// How many DAGs deep clearing goes.
+    pub recursion_depth: u32,
+}
+
+/// What a deadline counts from (Airflow `sdk/definitions/deadline.py`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum DeadlineReference {
+    /// The run's logical date.
+    LogicalDate,
+    /// When the run was queued.
+    QueuedAt,
+    /// A moment.
+    Fixed {
+        /// It.
+        at: Timestamp,
+    },
+    /// When the run was queued plus the average runtime of the last runs.
+    AverageRuntime {
+        /// Runs to average over.
+        max_runs: u32,
+        /// Fewer than these: no deadline.
+        min_runs: u32,
+    },
+}
+
+/// A deadline alert of a DAG.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadlineSpec {
+    /// Its name, where it has one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it counts from.
+    pub reference: DeadlineReference,
+    /// How much later (or earlier) it is, in microseconds.
+    pub interval_micros: i64,
+    /// The callback, as the DAG file's serialization has it.
+    pub callback: serde_json::Value,
 }

@@ -93,6 +93,71 @@ pub enum BlockReason {
         /// The limit.
         limit: u32,
     },
+    /// The DAG's `task_limit` over all its runs is reached.
+    DagTaskLimit {
+        /// Executing now.
+        active: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// A shared concurrency limit is reached.
+    Concurrency {
+        /// Its key.
+        key: String,
+        /// Executing now.
+        active: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// The pool has started as many as its rate allows for now.
+    PoolRate {
+        /// Its name.
+        pool: PoolName,
+        /// When it may start the next.
+        until: Timestamp,
+    },
+    /// The run's backfill is paused.
+    BackfillPaused {
+        /// The backfill.
+        no: u64,
+    },
+    /// The run waits for the `max_active_runs` of its backfill.
+    BackfillRunning {
+        /// The backfill.
+        no: u64,
+        /// Runs of it that run now.
+        running: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// A mapped task whose length is not known yet.
+    NotExpanded {
+        /// The upstream instances whose values decide it, with their states.
+        waiting_for: Vec<(TaskId, i32, TaskState)>,
+    },
+    /// It waits in a trigger.
+    Trigger {
+        /// The trigger's class, or the moment that it waits for.
+        what: String,
+        /// The worker that hosts it.
+        host: Option<WorkerName>,
+        /// When the wait fails.
+        timeout_at: Option<Timestamp>,
+    },
+    /// Its trigger waits for a worker that hosts triggers of its queue.
+    TriggerNotHosted {
+        /// The trigger's class.
+        what: String,
+        /// The queue that hosts take triggers from.
+        queue: QueueName,
+    },
+    /// It waits for a person.
+    HumanInput {
+        /// The question.
+        subject: String,
+        /// When the wait is over without an answer.
+        timeout_at: Option<Timestamp>,
+    },
     /// The installation's `parallelism` is reached.
     Parallelism {
         /// Executing now.
@@ -166,16 +231,7 @@ impl fmt::Display for BlockReason {
             Self::RunFinished { state } => write!(f, "the run is over ({state}); clear the task to run it again"),
             Self::Upstream { rule, waiting_for } => {
                 write!(f, "trigger rule {rule} waits for ")?;
-                const SHOWN: usize = 5;
-                for (position, (task, map_index, state)) in waiting_for.iter().take(SHOWN).enumerate() {
-                    let comma = if position > 0 { ", " } else { "" };
-                    let index = if *map_index >= 0 { format!("[{map_index}]") } else { String::new() };
-                    write!(f, "{comma}{task}{index} ({state})")?;
-                }
-                match waiting_for.len().saturating_sub(SHOWN) {
-                    0 => Ok(()),
-                    more => write!(f, " and {more} more"),
-                }
+                write_instances(f, waiting_for)
             }
             Self::PreviousRun { run_id, task_id, state } => {
                 write!(f, "depends on the past: {task_id} in the previous run {run_id} is {state}")
@@ -199,6 +255,41 @@ impl fmt::Display for BlockReason {
             }
             Self::MaxActiveTisPerDagrun { active, limit } => {
                 write!(f, "{active} instances of the task execute in the run, max_active_tis_per_dagrun is {limit}")
+            }
+            Self::DagTaskLimit { active, limit } => {
+                write!(f, "{active} task instances of the DAG execute over all runs, its task_limit is {limit}")
+            }
+            Self::Concurrency { key, active, limit } => {
+                write!(f, "{active} task instances execute under the concurrency key \"{key}\", the limit is {limit}")
+            }
+            Self::PoolRate { pool, until } => {
+                write!(f, "the pool \"{pool}\" has started as many as its rate allows; it starts more at {until}")
+            }
+            Self::BackfillPaused { no } => {
+                write!(f, "backfill {no} is paused; go on with `tradewind backfill unpause {no}`")
+            }
+            Self::BackfillRunning { no, running, limit } => {
+                write!(f, "the run is queued: {running} of max_active_runs {limit} of backfill {no} are running")
+            }
+            Self::NotExpanded { waiting_for } => {
+                f.write_str("it is mapped over values that are not there yet: ")?;
+                write_instances(f, waiting_for)
+            }
+            Self::Trigger { what, host, timeout_at } => {
+                write!(f, "it is deferred and waits for {what}")?;
+                if let Some(host) = host {
+                    write!(f, ", hosted by worker \"{host}\"")?;
+                }
+                timeout_at.map_or(Ok(()), |at| write!(f, "; the wait fails at {at}"))
+            }
+            Self::TriggerNotHosted { what, queue } => write!(
+                f,
+                "its trigger {what} waits in the queue \"{queue}\" for a worker that hosts triggers; \
+                 start one that serves the task's queue with worker.trigger_slots above 0"
+            ),
+            Self::HumanInput { subject, timeout_at } => {
+                write!(f, "it waits for a person to answer \"{subject}\" (`tradewind tasks answer`)")?;
+                timeout_at.map_or(Ok(()), |at| write!(f, "; the wait is over at {at}"))
             }
             Self::Parallelism { active, limit } => {
                 write!(f, "{active} task instances execute in all, scheduler.parallelism is {limit}")
@@ -235,5 +326,19 @@ impl fmt::Display for BlockReason {
                 }
             }
         }
+    }
+}
+
+/// The first few of some task instances with their states.
+fn write_instances(f: &mut fmt::Formatter<'_>, instances: &[(TaskId, i32, TaskState)]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    for (position, (task, map_index, state)) in instances.iter().take(SHOWN).enumerate() {
+        let comma = if position > 0 { ", " } else { "" };
+        let index = if *map_index >= 0 { format!("[{map_index}]") } else { String::new() };
+        write!(f, "{comma}{task}{index} ({state})")?;
+    }
+    match instances.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }

@@ -133,10 +133,11 @@ pub const UNMAPPED: i32 = -1;
 pub struct TiId(pub Uuid);
 
 impl TiId {
-    /// The id of the instance of `task` with `map_index` in run `run`. Runs number up to 2^48.
+    /// The id of the instance of `task` with `map_index` in run `run`. Runs number up to 2^48. An instance that is not
+    /// expanded yet (-1) becomes the one with index 0 and keeps its id.
     pub fn derive(run: RunNo, task: &TaskId, map_index: i32) -> Self {
         let mut hasher = Sha256::new();
-        hasher.update(map_index.to_be_bytes());
+        hasher.update(map_index.max(0).to_be_bytes());
         hasher.update(task.as_str().as_bytes());
         let digest = hasher.finalize();
         let mut bytes = [0u8; 16];
@@ -238,7 +239,8 @@ mod tests {
         let task = TaskId::from("extract");
         let first = TiId::derive(RunNo(1), &task, UNMAPPED);
         assert_eq!(first, TiId::derive(RunNo(1), &task, UNMAPPED));
-        assert_ne!(first, TiId::derive(RunNo(1), &task, 0));
+        assert_eq!(first, TiId::derive(RunNo(1), &task, 0), "an unexpanded instance becomes the first");
+        assert_ne!(first, TiId::derive(RunNo(1), &task, 1));
         assert_ne!(first, TiId::derive(RunNo(1), &TaskId::from("load"), UNMAPPED));
         assert!(first < TiId::derive(RunNo(2), &task, UNMAPPED));
         assert!(TiId::derive(RunNo(255), &task, 7) < TiId::derive(RunNo(256), &task, 0));

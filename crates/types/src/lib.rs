@@ -3,8 +3,13 @@
 //! This crate owns data and its small pure rules (parsing, display, ordering). It must never do I/O, read a clock or
 //! draw a random number; every other crate depends on it.
 
+mod asset;
+mod backfill;
+mod callback;
 mod dag;
+mod deferral;
 mod error;
+mod expand;
 mod explain;
 mod hint;
 mod ids;
@@ -17,8 +22,13 @@ mod schedule;
 mod state;
 mod write;
 
+pub use asset::*;
+pub use backfill::*;
+pub use callback::*;
 pub use dag::*;
+pub use deferral::*;
 pub use error::*;
+pub use expand::*;
 pub use explain::*;
 pub use hint::*;
 pub use ids::*;

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptKey, DagRun, DagVersion, LeaseToken, TaskId, TaskInstance, Timestamp};
+use crate::{
+    AttemptKey, Callback, DagRun, DagVersion, LeaseToken, OutletEvent, TaskId, TaskInstance, TaskState, Timestamp,
+    Trigger,
+};
 
 /// How an attempt ended (semantics E5, outcome of the exception).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,35 @@ pub enum AttemptOutcome {
         /// When.
         at: Timestamp,
     },
+    /// It hands itself over to a trigger.
+    Deferred {
+        /// The trigger.
+        trigger: Trigger,
+        /// How long the wait may last.
+        timeout: Option<Duration>,
+        /// The method to resume at.
+        next_method: String,
+        /// Its arguments, as the SDK serializes them.
+        next_kwargs: serde_json::Value,
+    },
+    /// Of a trigger that a host runs: it gave an event, the task resumes.
+    TriggerFired {
+        /// The event, as the SDK serializes it.
+        event: serde_json::Value,
+    },
+    /// Of a trigger that a host runs: it ended the task instance itself (`TaskSuccessEvent` and its like).
+    TriggerEnded {
+        /// `success`, `failed` or `skipped`.
+        state: TaskState,
+    },
+    /// Of a trigger that a host runs: it raised, or ended without an event.
+    TriggerFailed {
+        /// What the task is told.
+        error: String,
+        /// The traceback's lines.
+        #[serde(default)]
+        traceback: Vec<String>,
+    },
     /// The worker gives an attempt back that it never started, or that it stopped because it drains and of which nothing
     /// runs any more: same try, no loss counted.
     Released,
@@ -45,6 +77,12 @@ pub struct AttemptReport {
     pub xcoms: Vec<XComValue>,
     /// Direct downstream tasks that a branch or short circuit skips, with map index (-1 when not mapped).
     pub skip: Vec<(TaskId, i32)>,
+    /// Updates of assets.
+    #[serde(default)]
+    pub asset_events: Vec<OutletEvent>,
+    /// The label of a mapped instance, when it rendered one.
+    #[serde(default)]
+    pub rendered_map_index: Option<String>,
     /// Why it ended so, in words.
     pub note: Option<String>,
     /// When it ended, by the worker's clock; for display, the leader's clock decides.
@@ -58,6 +96,9 @@ pub struct XComValue {
     pub key: String,
     /// The value, as JSON.
     pub value: serde_json::Value,
+    /// Its length, where tasks are mapped over it.
+    #[serde(default)]
+    pub mapped_length: Option<u32>,
 }
 
 /// A granted claim: all that a worker needs to run the attempt.
@@ -75,6 +116,26 @@ pub struct Grant {
     pub version: Arc<DagVersion>,
     /// Whether the retry rule would allow another try if this one fails.
     pub should_retry: bool,
+    /// In a mapped task group: the map index of each upstream task whose XComs this instance reads (Airflow's
+    /// `upstream_map_indexes`); tasks that are not named are read whole.
+    pub upstream_map_indexes: Vec<(TaskId, i32)>,
+    /// In a mapped task group or on a mapped task: how many instances there are.
+    pub expanded_count: Option<u32>,
+}
+
+/// A granted callback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallbackGrant {
+    /// The token that the worker sent.
+    pub token: LeaseToken,
+    /// How long the lease lasts, from when the claim was sent.
+    pub lease: Duration,
+    /// The callback, running.
+    pub callback: Callback,
+    /// The run that it is about.
+    pub run: Arc<DagRun>,
+    /// The version of its DAG.
+    pub version: Arc<DagVersion>,
 }
 
 /// Why a claim was refused; the worker drops the hint.

@@ -20,6 +20,18 @@ pub struct Pool {
     /// Whether deferred task instances keep their slots.
     #[serde(default)]
     pub include_deferred: bool,
+    /// How fast task instances may start in it (Tradewind).
+    #[serde(default)]
+    pub rate: Option<RateLimit>,
+}
+
+/// At most `starts` task instances start in `per_secs` seconds; what was not used is not saved up beyond that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// How many.
+    pub starts: u32,
+    /// In how many seconds.
+    pub per_secs: u32,
 }
 
 /// The slots of `default_pool` in a new installation, as in Airflow.

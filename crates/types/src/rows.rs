@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AttemptKey, BundleHash, DagId, DagSource, LeaseToken, PoolName, QueueName, RunId, RunNo, RunState, RunType, TaskId,
-    TaskState, TiId, Timestamp, VersionHash, WorkerName,
+    AttemptKey, BackfillRef, BundleHash, DagId, DagSource, Deferral, LeaseToken, PendingAsset, PoolName, QueueName,
+    RunId, RunNo, RunState, RunType, TaskId, TaskState, TiId, Timestamp, VersionHash, WorkerName,
 };
 
 /// A DAG as the installation knows it; its content is in its versions.
@@ -28,6 +28,18 @@ pub struct DagRow {
     /// How many of its latest runs failed in a row, for `max_consecutive_failed_dag_runs`.
     #[serde(default)]
     pub failed_runs: u32,
+    /// Asset events that its schedule has not used yet, oldest first.
+    #[serde(default)]
+    pub pending_assets: Vec<PendingAsset>,
+    /// How long its last successful runs took, in microseconds, oldest first; kept where a deadline asks.
+    #[serde(default)]
+    pub runtimes: Vec<i64>,
+    /// The data interval of the last run that its schedule made or passed over.
+    #[serde(default)]
+    pub last_scheduled: Option<(Timestamp, Timestamp)>,
+    /// Why its timetable gives no next run, when it raised.
+    #[serde(default)]
+    pub schedule_error: Option<String>,
 }
 
 /// A DAG run.
@@ -67,6 +79,12 @@ pub struct DagRun {
     pub triggered_by: Option<String>,
     /// Why it is in its state, in words, where that is not obvious (timed out, deadlocked).
     pub note: Option<String>,
+    /// The backfill that made it or runs it again.
+    #[serde(default)]
+    pub backfill: Option<BackfillRef>,
+    /// The deadlines of its DAG that it has missed, by place, as bits: each is alerted once. Can change; stores keep it.
+    #[serde(default)]
+    pub missed_deadlines: u32,
 }
 
 /// A task instance: a task in a run. The first group of fields never changes; the second is written by the leader.
@@ -82,7 +100,7 @@ pub struct TaskInstance {
     pub run_id: RunId,
     /// Its task.
     pub task_id: TaskId,
-    /// -1 when not mapped.
+    /// -1 when not mapped, or not expanded yet: the only one of these fields that can change, to 0.
     pub map_index: i32,
     /// The operator's name, for listings.
     pub operator: String,
@@ -127,6 +145,18 @@ pub struct TaskInstance {
     /// them that is cleared alone is skipped again (Airflow's `skipmixin_key`). Empty for most; stores keep it as JSON.
     #[serde(default)]
     pub skips: Vec<(TaskId, i32)>,
+    /// What it waits for without a slot, or just has waited for. Stores keep it as JSON.
+    #[serde(default)]
+    pub deferral: Option<Box<Deferral>>,
+    /// How often the current try was rescheduled.
+    #[serde(default)]
+    pub reschedules: u32,
+    /// The label of a mapped instance (`map_index_template`).
+    #[serde(default)]
+    pub rendered_map_index: Option<String>,
+    /// Set when it pushed a `return_value`: its length where tasks are mapped over it, else 0.
+    #[serde(default)]
+    pub xcom_length: Option<u32>,
 }
 
 impl TaskInstance {

@@ -3,7 +3,10 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditEvent, DagId, DagRow, DagRun, DagVersion, Pool, PoolName, RunNo, TaskInstance, TaskTry, TiId, XCom};
+use crate::{
+    Asset, AssetEvent, AssetKey, AuditEvent, Backfill, BackfillItem, Callback, DagId, DagRow, DagRun, DagVersion,
+    HumanInput, Pool, PoolName, RunNo, TaskInstance, TaskTry, TiId, XCom,
+};
 
 /// A row with whether the store has it already.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,22 @@ pub struct WriteSet {
     pub xcoms: Vec<XCom>,
     /// Pools to be inserted or updated (`Some`) or deleted (`None`).
     pub pools: IndexMap<PoolName, Option<Pool>>,
+    /// Assets to be inserted or updated.
+    pub assets: IndexMap<AssetKey, Asset>,
+    /// Assets that events of an alias were attached to: (alias, asset), inserted where missing.
+    pub asset_aliases: Vec<(String, AssetKey)>,
+    /// Asset events, appended; the same number again changes nothing.
+    pub asset_events: Vec<AssetEvent>,
+    /// The events that each asset-triggered run consumed, appended; the same again changes nothing.
+    pub consumed_events: Vec<(RunNo, u64)>,
+    /// Callbacks to be inserted or updated.
+    pub callbacks: IndexMap<TiId, Callback>,
+    /// Backfills to be inserted or updated.
+    pub backfills: IndexMap<u64, Backfill>,
+    /// What backfills do about each date: inserted, or replaced by (backfill, ordinal).
+    pub backfill_items: Vec<BackfillItem>,
+    /// Questions to people and their answers, inserted or replaced by task instance.
+    pub human_inputs: IndexMap<TiId, HumanInput>,
     /// Lines for the audit trail.
     pub audit: Vec<AuditEvent>,
 }
@@ -49,6 +68,14 @@ impl WriteSet {
             && self.xcoms_cleared.is_empty()
             && self.xcoms.is_empty()
             && self.pools.is_empty()
+            && self.assets.is_empty()
+            && self.asset_aliases.is_empty()
+            && self.asset_events.is_empty()
+            && self.consumed_events.is_empty()
+            && self.callbacks.is_empty()
+            && self.backfills.is_empty()
+            && self.backfill_items.is_empty()
+            && self.human_inputs.is_empty()
             && self.audit.is_empty()
     }
 
@@ -89,6 +116,14 @@ impl WriteSet {
         self.xcoms_cleared.extend(later.xcoms_cleared);
         self.xcoms.extend(later.xcoms);
         self.pools.extend(later.pools);
+        self.assets.extend(later.assets);
+        self.asset_aliases.extend(later.asset_aliases);
+        self.asset_events.extend(later.asset_events);
+        self.consumed_events.extend(later.consumed_events);
+        self.callbacks.extend(later.callbacks);
+        self.backfills.extend(later.backfills);
+        self.backfill_items.extend(later.backfill_items);
+        self.human_inputs.extend(later.human_inputs);
         self.audit.extend(later.audit);
     }
 }

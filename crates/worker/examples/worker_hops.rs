@@ -28,6 +28,8 @@ async fn main() {
         name: "w".into(),
         queues: vec!["default".into()],
         slots: 16,
+        trigger_slots: 0,
+        callback_timeout: Duration::from_secs(60),
         dir: folder.path().to_owned(),
         env: Vec::new(),
         drain_grace: Duration::from_secs(1),

@@ -7,18 +7,21 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
-use tradewind_types::{AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, Operator, TaskId, Timestamp, XComValue};
+use tradewind_secrets::Masker;
+use tradewind_types::{
+    AttemptKey, AttemptOutcome, AttemptReport, LeaseToken, Operator, OutletEvent, TaskId, TaskState, Timestamp,
+    XComValue,
+};
 
 use crate::{
     grant::{Granted, Work},
     guest_task,
     lease::{Control, StopReason},
     logs::TaskLog,
-    mask::Masker,
     native_task,
     remote::Remote,
-    session::Session,
+    session::{Session, Slot},
+    trigger_task,
 };
 
 /// How long the end of the log may take before the result is reported without it.
@@ -32,12 +35,21 @@ pub(crate) struct Verdict {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) xcoms: Vec<XComValue>,
     pub(crate) skip: Vec<(TaskId, i32)>,
+    pub(crate) asset_events: Vec<OutletEvent>,
+    pub(crate) rendered_map_index: Option<String>,
     pub(crate) note: Option<String>,
 }
 
 impl Verdict {
     pub(crate) fn of(outcome: AttemptOutcome) -> Self {
-        Self { outcome, xcoms: Vec::new(), skip: Vec::new(), note: None }
+        Self {
+            outcome,
+            xcoms: Vec::new(),
+            skip: Vec::new(),
+            asset_events: Vec::new(),
+            rendered_map_index: None,
+            note: None,
+        }
     }
 
     /// A failure with its reason.
@@ -59,7 +71,7 @@ pub(crate) struct Running {
 }
 
 /// Takes a grant over. `sent` is when its offer went out: the lease counts from there.
-pub(crate) fn start(session: &Arc<Session>, granted: Granted, slot: OwnedSemaphorePermit, sent: Instant) {
+pub(crate) fn start(session: &Arc<Session>, granted: Granted, slot: Slot, sent: Instant) {
     let Granted { key, token, lease, work } = granted;
     let control = Control::new();
     session.leases.insert(key, token, sent, lease, control.clone());
@@ -80,52 +92,54 @@ pub(crate) fn start(session: &Arc<Session>, granted: Granted, slot: OwnedSemapho
     tokio::spawn(async move { run(session, key, token, control, work, slot).await });
 }
 
-async fn run(
-    session: Arc<Session>,
-    key: AttemptKey,
-    token: LeaseToken,
-    control: Control,
-    work: Work,
-    slot: OwnedSemaphorePermit,
-) {
-    let terms = session.terms();
-    let remote =
-        Remote::new(session.client.clone(), key, token, control.clone(), terms.lease * 2, session.lost_grace());
-    let log = TaskLog::new(remote.clone(), Masker::default());
-    let running = Running {
-        session: Arc::clone(&session),
-        key,
-        control: control.clone(),
-        remote,
-        log: log.clone(),
-        xcom_max_bytes: terms.xcom_max_bytes,
-    };
-    // A defect of ours must end the attempt: its lease would otherwise be renewed for ever.
+async fn run(session: Arc<Session>, key: AttemptKey, token: LeaseToken, control: Control, work: Work, slot: Slot) {
+    let running = Running::new(session, key, token, control);
     let verdict = AssertUnwindSafe(dispatch(&running, &work)).catch_unwind().await;
-    let verdict = verdict.unwrap_or_else(|_| {
-        tracing::error!(attempt = %key, "the worker failed while it ran an attempt");
-        Some(Verdict::failed(true, "the worker failed while it ran this task; its own log has the details"))
-    });
-    let Some(mut verdict) = verdict else {
-        tracing::info!(attempt = %key, reason = ?control.reason(), "an attempt was stopped; nothing is reported");
-        session.leases.book().remove(token);
-        return;
-    };
-    if let Some(note) = &mut verdict.note {
-        let hidden = log.masker().hide(note).into_owned();
-        *note = shortened(hidden);
-        let level = match verdict.outcome {
-            AttemptOutcome::Failed { .. } => "error",
-            _ => "info",
-        };
-        log.remark(level, note.clone()).await;
+    running.end(token, verdict, slot).await;
+}
+
+impl Running {
+    pub(crate) fn new(session: Arc<Session>, key: AttemptKey, token: LeaseToken, control: Control) -> Self {
+        let terms = session.terms();
+        let remote =
+            Remote::new(session.client.clone(), key, token, control.clone(), terms.lease * 2, session.lost_grace());
+        let log = TaskLog::new(remote.clone(), Masker::default());
+        Self { session, key, control, remote, log, xcom_max_bytes: terms.xcom_max_bytes }
     }
-    log.finish(LOG_PATIENCE).await;
-    session.end(report(key, token, verdict), slot);
+
+    /// Hands the verdict in; `None` when nobody wants one. A defect of ours must end the attempt, too: its lease would
+    /// otherwise be renewed for ever.
+    pub(crate) async fn end(self, token: LeaseToken, verdict: std::thread::Result<Option<Verdict>>, slot: Slot) {
+        let Self { session, key, control, log, .. } = self;
+        let verdict = verdict.unwrap_or_else(|_| {
+            tracing::error!(attempt = %key, "the worker failed while it ran an attempt");
+            Some(Verdict::failed(true, "the worker failed while it ran this task; its own log has the details"))
+        });
+        let Some(mut verdict) = verdict else {
+            tracing::info!(attempt = %key, reason = ?control.reason(), "an attempt was stopped; nothing is reported");
+            log.finish(LOG_PATIENCE).await;
+            session.leases.book().remove(token);
+            return;
+        };
+        if let Some(note) = &mut verdict.note {
+            let hidden = log.masker().mask(note).into_owned();
+            *note = shortened(hidden);
+            let level = match verdict.outcome {
+                AttemptOutcome::Failed { .. } | AttemptOutcome::TriggerFailed { .. } => "error",
+                _ => "info",
+            };
+            log.remark(level, note.clone()).await;
+        }
+        log.finish(LOG_PATIENCE).await;
+        session.end(report(key, token, verdict), slot);
+    }
 }
 
 /// Runs the operator. `None` when nobody wants a report.
 async fn dispatch(running: &Running, work: &Work) -> Option<Verdict> {
+    if work.ti.state == TaskState::Deferred {
+        return trigger_task::run(running, work).await;
+    }
     match &work.task.operator {
         Operator::Empty => Some(Verdict::of(AttemptOutcome::Success)),
         Operator::Native(operator) => native_task::run(running, work, operator).await,
@@ -150,13 +164,15 @@ pub(crate) fn stopped(reason: Option<StopReason>, timeout: Option<Duration>) -> 
     }
 }
 
-fn report(key: AttemptKey, token: LeaseToken, verdict: Verdict) -> AttemptReport {
+pub(crate) fn report(key: AttemptKey, token: LeaseToken, verdict: Verdict) -> AttemptReport {
     AttemptReport {
         key,
         token,
         outcome: verdict.outcome,
         xcoms: verdict.xcoms,
         skip: verdict.skip,
+        asset_events: verdict.asset_events,
+        rendered_map_index: verdict.rendered_map_index,
         note: verdict.note,
         ended_at: Timestamp::now(),
     }

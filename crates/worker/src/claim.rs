@@ -5,23 +5,26 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::OwnedSemaphorePermit;
 use tradewind_proto::{v1, worker_client};
 use tradewind_types::{ApiError, AttemptKey, LeaseToken};
 use uuid::Uuid;
 
-use crate::{attempt, grant::Granted, session::Session};
+use crate::{
+    attempt, callback_task,
+    grant::{Granted, GrantedCallback},
+    session::{Session, Slot},
+};
 
 /// A free slot, offered under a token of its own. Repeating the offer repeats its answer.
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) token: LeaseToken,
     pub(crate) hint: Option<AttemptKey>,
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
 }
 
 impl Offer {
-    pub(crate) fn new(hint: Option<AttemptKey>, slot: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(hint: Option<AttemptKey>, slot: Slot) -> Self {
         Self { token: LeaseToken(Uuid::new_v4()), hint, slot }
     }
 
@@ -78,6 +81,14 @@ pub(crate) fn take(session: &Arc<Session>, offers: Vec<Offer>, answers: Vec<v1::
                 }
                 Ok(_) => tracing::error!("the leader granted a claim under another token; it is dropped"),
                 Err(error) => tracing::error!(%error, "the leader granted something that makes no sense"),
+            },
+            Some(v1::claim_answer::Answer::Callback(grant)) => match GrantedCallback::parse(grant) {
+                Ok(granted) if granted.token == offer.token => {
+                    started += 1;
+                    callback_task::start(session, granted, offer.slot, sent);
+                }
+                Ok(_) => tracing::error!("the leader granted a callback under another token; it is dropped"),
+                Err(error) => tracing::error!(%error, "the leader granted a callback that makes no sense"),
             },
             Some(v1::claim_answer::Answer::Refused(why)) => {
                 tracing::debug!(hint = ?offer.hint, why, "the claim was refused");

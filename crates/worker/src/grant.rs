@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use tradewind_operators::DagFacts;
 use tradewind_proto::{from_json, json, uuid, v1};
-use tradewind_types::{ApiError, AttemptKey, BundleHash, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash};
+use tradewind_types::{
+    ApiError, AssetEvent, AttemptKey, BundleHash, Callback, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash,
+};
 
 /// An attempt that this worker holds.
 #[derive(Clone, Debug)]
@@ -25,6 +27,74 @@ pub(crate) struct Work {
     pub(crate) version: VersionHash,
     pub(crate) bundle: Option<BundleHash>,
     pub(crate) should_retry: bool,
+    /// The asset events that the run consumed.
+    pub(crate) consumed: Vec<AssetEvent>,
+}
+
+/// A callback that this worker holds.
+#[derive(Clone, Debug)]
+pub(crate) struct GrantedCallback {
+    pub(crate) key: AttemptKey,
+    pub(crate) token: LeaseToken,
+    pub(crate) lease: Duration,
+    pub(crate) work: Result<CallbackWork, ApiError>,
+}
+
+/// Which callback to run, and what it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct CallbackWork {
+    pub(crate) callback: Callback,
+    pub(crate) run: Arc<DagRun>,
+    pub(crate) dag: Arc<DagFacts>,
+    pub(crate) version: VersionHash,
+    pub(crate) bundle: Option<BundleHash>,
+    pub(crate) ti: Option<Arc<TaskInstance>>,
+    pub(crate) consumed: Vec<AssetEvent>,
+}
+
+impl GrantedCallback {
+    /// Reads a grant, as [`Granted::parse`].
+    pub(crate) fn parse(grant: v1::CallbackGrant) -> Result<Self, ApiError> {
+        let token = LeaseToken(uuid("token", &grant.token)?);
+        let callback = grant.callback.as_ref().ok_or_else(|| missing("callback"))?;
+        let key =
+            AttemptKey { ti: tradewind_types::TiId(uuid("callback.id", &callback.id)?), attempt: callback.attempt };
+        let lease = Duration::from_millis(grant.lease_ms.max(1));
+        Ok(Self { key, token, lease, work: callback_work(grant) })
+    }
+}
+
+fn callback_work(grant: v1::CallbackGrant) -> Result<CallbackWork, ApiError> {
+    let callback: Callback = grant.callback.ok_or_else(|| missing("callback"))?.try_into()?;
+    let run: DagRun = grant.run.ok_or_else(|| missing("run"))?.try_into()?;
+    let dag = grant.dag.ok_or_else(|| missing("dag"))?;
+    let ti: Option<TaskInstance> = grant.ti.map(TryInto::try_into).transpose()?;
+    Ok(CallbackWork {
+        callback,
+        run: Arc::new(run),
+        version: dag.version.clone().into(),
+        bundle: dag.bundle.clone().map(Into::into),
+        dag: Arc::new(facts(dag)?),
+        ti: ti.map(Arc::new),
+        consumed: consumed(grant.consumed_events)?,
+    })
+}
+
+fn missing(what: &str) -> ApiError {
+    ApiError::invalid(format!("{what}: missing"))
+}
+
+fn facts(dag: v1::DagContext) -> Result<DagFacts, ApiError> {
+    Ok(DagFacts {
+        timezone: dag.timezone,
+        owners: dag.owners,
+        params: json("params", &dag.params_json)?,
+        rel_path: dag.rel_path,
+    })
+}
+
+fn consumed(events: Vec<v1::AssetEvent>) -> Result<Vec<AssetEvent>, ApiError> {
+    events.into_iter().map(TryInto::try_into).collect()
 }
 
 impl Granted {
@@ -39,7 +109,6 @@ impl Granted {
 }
 
 fn work(grant: v1::Grant) -> Result<Work, ApiError> {
-    let missing = |what: &str| ApiError::invalid(format!("{what}: missing"));
     let ti: TaskInstance = grant.ti.ok_or_else(|| missing("ti"))?.try_into()?;
     let run: DagRun = grant.run.ok_or_else(|| missing("run"))?.try_into()?;
     let dag = grant.dag.ok_or_else(|| missing("dag"))?;
@@ -47,14 +116,10 @@ fn work(grant: v1::Grant) -> Result<Work, ApiError> {
         ti: Arc::new(ti),
         run: Arc::new(run),
         task: Arc::new(from_json("task", &grant.task_json)?),
-        version: dag.version.into(),
-        bundle: dag.bundle.map(Into::into),
-        dag: Arc::new(DagFacts {
-            timezone: dag.timezone,
-            owners: dag.owners,
-            params: json("params", &dag.params_json)?,
-            rel_path: dag.rel_path,
-        }),
+        version: dag.version.clone().into(),
+        bundle: dag.bundle.clone().map(Into::into),
+        dag: Arc::new(facts(dag)?),
         should_retry: grant.should_retry,
+        consumed: consumed(grant.consumed_events)?,
     })
 }

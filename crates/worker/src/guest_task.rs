@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use tradewind_guest::{
     GuestError, StopReason as GuestStop, TaskControl, TaskExit, TaskLaunch, TaskOutcome, TaskStopper,
 };
-use tradewind_types::{AttemptOutcome, TaskId, Timestamp};
+use tradewind_types::{AttemptOutcome, DagRun, TaskId, TaskInstance, Timestamp, Trigger, VersionHash};
 use uuid::Uuid;
 
 use crate::{
+    assets,
     attempt::{Running, Verdict, stopped},
     bundle::BundleRef,
+    deferral,
     grant::Work,
     host::Host,
+    host_answers,
     lease::{Control, StopReason},
 };
 
@@ -50,7 +53,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
             return Some(Verdict::failed(true, format!("the DAG's files could not be fetched: {error}")));
         }
     };
-    let launch = launch(running, work, &bundle);
+    let launch = launch(running, work, Some(&bundle));
     let host = Arc::new(Host::new(running, work));
     for start in 1.. {
         let zygote = tokio::select! {
@@ -71,7 +74,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         };
         host.ended();
         match exit {
-            Ok(exit) => return verdict(&host, exit, work, running.control.reason()),
+            Ok(exit) => return verdict(running, &host, exit, work).await,
             Err(GuestError::ZygoteLost(reason)) if start < STARTS => {
                 tracing::warn!(attempt = %running.key, reason, "the Python zygote died before the task began; starting it again");
             }
@@ -114,35 +117,60 @@ async fn forward(
     }
 }
 
-fn launch(running: &Running, work: &Work, bundle: &BundleRef) -> TaskLaunch {
-    let (ti, run) = (&work.ti, &work.run);
+/// What the guest is told of an attempt. Without a bundle, it has to do with installed packages.
+pub(crate) fn launch(running: &Running, work: &Work, bundle: Option<&BundleRef>) -> TaskLaunch {
+    let resumption = work.ti.deferral.as_deref().and_then(deferral::resumption);
+    let (next_method, next_kwargs) = resumption.unzip();
+    let launch = TaskLaunch {
+        should_retry: work.should_retry,
+        dag_rel_path: work.dag.rel_path.clone(),
+        consumed_events: work.consumed.iter().map(host_answers::consumed).collect(),
+        next_method,
+        next_kwargs,
+        env: vec![(crate::session::ATTEMPT_MARK.to_owned(), running.key.to_string())],
+        ..ti_launch(&work.ti, &work.run, &work.version)
+    };
+    match bundle {
+        Some(bundle) => {
+            TaskLaunch { bundle_dir: bundle.dir().to_owned(), bundle_version: bundle.hash().to_string(), ..launch }
+        }
+        None => launch,
+    }
+}
+
+/// What the guest is told of a task instance and its run.
+pub(crate) fn ti_launch(ti: &TaskInstance, run: &DagRun, version: &VersionHash) -> TaskLaunch {
     let started = ti.start_date.unwrap_or_else(Timestamp::now);
-    TaskLaunch {
+    let launch = TaskLaunch {
         map_index: ti.map_index,
         try_number: ti.try_number,
         max_tries: ti.max_tries,
-        should_retry: work.should_retry,
-        dag_version_id: version_id(work.version.as_str()),
-        bundle_dir: bundle.dir().to_owned(),
-        bundle_version: bundle.hash().to_string(),
-        dag_rel_path: work.dag.rel_path.clone(),
+        dag_version_id: version_id(version.as_str()),
         queue: ti.queue.to_string(),
         pool: ti.pool.to_string(),
         pool_slots: ti.pool_slots,
         priority_weight: ti.priority_weight,
+        start_date: ti.first_poke_at.unwrap_or(started),
+        reschedule_count: ti.reschedules,
+        ..TaskLaunch::new(ti.id.0, ti.dag_id.as_str(), ti.task_id.as_str(), ti.run_id.as_str(), started)
+    };
+    with_run(launch, run)
+}
+
+/// Fills in the run.
+pub(crate) fn with_run(launch: TaskLaunch, run: &DagRun) -> TaskLaunch {
+    TaskLaunch {
         logical_date: run.logical_date,
         data_interval_start: run.data_interval_start,
         data_interval_end: run.data_interval_end,
         run_after: run.run_after,
         run_start_date: run.start_date,
+        run_end_date: run.end_date,
         run_type: run.run_type.to_string(),
         conf: run.conf.clone(),
         triggering_user: run.triggered_by.clone(),
         clear_number: run.clear_number,
-        start_date: ti.first_poke_at.unwrap_or(started),
-        reschedule_count: u32::from(ti.first_poke_at.is_some()),
-        env: vec![(crate::session::ATTEMPT_MARK.to_owned(), running.key.to_string())],
-        ..TaskLaunch::new(ti.id.0, ti.dag_id.as_str(), ti.task_id.as_str(), ti.run_id.as_str(), started)
+        ..launch
     }
 }
 
@@ -151,14 +179,29 @@ fn version_id(hash: &str) -> Uuid {
     hash.get(..32).and_then(|prefix| Uuid::parse_str(prefix).ok()).unwrap_or_default()
 }
 
-fn verdict(host: &Host, exit: TaskExit, work: &Work, reason: Option<StopReason>) -> Option<Verdict> {
+async fn verdict(running: &Running, host: &Host, exit: TaskExit, work: &Work) -> Option<Verdict> {
+    let reason = running.control.reason();
     let skip = exit.skipped_downstream.into_iter().map(|(task, map_index)| (TaskId::from(task), map_index)).collect();
     let ended_well = !matches!(exit.outcome, TaskOutcome::Failed { .. });
     if exit.stopped.is_some() && !(exit.reported && ended_well && reason == Some(StopReason::Drained)) {
         return stopped(reason, work.task.execution_timeout);
     }
     let mut verdict = match exit.outcome {
-        TaskOutcome::Success { .. } => Verdict::of(AttemptOutcome::Success),
+        TaskOutcome::Success { task_outlets, outlet_events } => {
+            let (asset_events, unknown) = match assets::events(&task_outlets, &outlet_events, host).await {
+                Ok(found) => found,
+                Err(why) => {
+                    return Some(Verdict::failed(true, format!("the task's outlets could not be looked up: {why}")));
+                }
+            };
+            for reference in unknown {
+                let text = format!("Task has inactive assets \"{reference}\" in inlets or outlets");
+                running.log.remark("warning", text).await;
+            }
+            let mut verdict = Verdict::of(AttemptOutcome::Success);
+            verdict.asset_events = asset_events;
+            verdict
+        }
         TaskOutcome::Skipped => Verdict::of(AttemptOutcome::Skipped),
         TaskOutcome::Removed => Verdict::failed(false, "the task is not in its DAG file any more"),
         TaskOutcome::Failed { retry, retry_delay, message } => {
@@ -167,18 +210,16 @@ fn verdict(host: &Host, exit: TaskExit, work: &Work, reason: Option<StopReason>)
             verdict
         }
         TaskOutcome::UpForReschedule { at } => Verdict::of(AttemptOutcome::Reschedule { at }),
-        TaskOutcome::Deferred { trigger_class, .. } => Verdict::failed(
-            false,
-            format!(
-                "the task deferred itself to {trigger_class}, and Tradewind has no triggerer yet; set deferrable=False"
-            ),
-        ),
-        TaskOutcome::AwaitingInput { .. } => {
-            Verdict::failed(false, "the task waits for a person's input, which Tradewind does not support yet")
+        TaskOutcome::Deferred { trigger_class, kwargs, timeout, next_method, next_kwargs, queue: _ } => {
+            Verdict::of(deferral::deferred(trigger_class, kwargs, timeout, next_method, next_kwargs))
+        }
+        TaskOutcome::AwaitingInput { timeout, next_method, next_kwargs } => {
+            Verdict::of(AttemptOutcome::Deferred { trigger: Trigger::Input, timeout, next_method, next_kwargs })
         }
     };
     verdict.skip = skip;
     verdict.xcoms = host.held_xcoms();
+    verdict.rendered_map_index = exit.rendered_map_index.or_else(|| host.rendered_map_index());
     Some(verdict)
 }
 

@@ -37,7 +37,7 @@ async fn beat(session: &Arc<Session>, patience: Duration) -> Result<(), tradewin
         worker: session.settings.name.to_string(),
         incarnation: session.incarnation.to_string(),
         holds: held.iter().map(|(key, token)| v1::AttemptRef::new(*key, *token)).collect(),
-        free_slots: u32::try_from(slots.saturating_sub(session.busy())).unwrap_or(0),
+        free_slots: u32::try_from(slots.saturating_sub(session.busy_slots())).unwrap_or(0),
         draining: session.draining.is_cancelled(),
     };
     let answer = session

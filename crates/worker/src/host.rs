@@ -1,7 +1,7 @@
 //! Answers a running Python task, over the worker service.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -9,53 +9,43 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tradewind_guest::{
-    ConnectionInfo, DagRunInfo, HostError, LogLevel, LogLine, TaskHost, TaskInstanceFilter, TriggerRequest,
-    XComAddress, XComSlice,
+    AssetEventInfo, AssetEventQuery, AssetInfo, AssetName, ConnectionInfo, DagInfo, DagRunInfo, HostError, HumanAnswer,
+    HumanQuestion, LogLine, PreviousTiQuery, StateScope, TaskHost, TaskInstanceFilter, TaskInstanceInfo,
+    TriggerRequest, XComAddress, XComSlice,
 };
 use tradewind_proto::v1;
-use tradewind_types::{ApiError, Connection, DagRun, ErrorCode, TaskInstance, XComValue};
+use tradewind_types::{AssetKey, DagRun, TaskInstance, TiId, XComValue};
 use uuid::Uuid;
 
 use crate::{
     attempt::Running,
-    grant::Work,
-    logs::{Line, TaskLog},
+    grant::{CallbackWork, Work},
+    host_answers::{self, Answer, answer, connection_info, line, refused, run_info, slice, states, ti_info},
+    logs::TaskLog,
     remote::{Remote, RunQuery},
     session::Session,
     xcoms::HeldXComs,
 };
 
-type Answer<T> = Result<T, HostError>;
+/// Runs of one look for an earlier task instance.
+const PREVIOUS_PAGE: u32 = 50;
+/// Pages of it.
+const PREVIOUS_PAGES: usize = 20;
 
 /// The host of one Python task.
 pub(crate) struct Host {
     session: Arc<Session>,
-    remote: Remote,
+    pub(crate) remote: Remote,
     log: TaskLog,
     held: HeldXComs,
-    ti: Arc<TaskInstance>,
+    /// None for a callback that is about no task instance.
+    pub(crate) ti: Option<Arc<TaskInstance>>,
     run: Arc<DagRun>,
+    /// The assets that the task names.
+    assets: Vec<AssetKey>,
+    rendered_map_index: Mutex<Option<String>>,
     /// The task's process, which leads a group of its own; 0 while there is none.
     pid: AtomicU32,
-}
-
-fn refused(message: String) -> HostError {
-    HostError::Refused { message }
-}
-
-fn answer(error: ApiError) -> HostError {
-    let message = error.message;
-    match error.code {
-        ErrorCode::NotFound => HostError::NotFound { message },
-        ErrorCode::AlreadyExists => HostError::AlreadyExists { message },
-        ErrorCode::Unavailable | ErrorCode::NotLeader | ErrorCode::Internal => HostError::Unavailable { message },
-        ErrorCode::Invalid
-        | ErrorCode::Conflict
-        | ErrorCode::StaleAttempt
-        | ErrorCode::Unauthenticated
-        | ErrorCode::Forbidden
-        | ErrorCode::TooLarge => HostError::Refused { message },
-    }
 }
 
 impl Host {
@@ -65,10 +55,32 @@ impl Host {
             remote: running.remote.clone(),
             log: running.log.clone(),
             held: HeldXComs::new(running.remote.clone(), running.xcom_max_bytes),
-            ti: Arc::clone(&work.ti),
+            ti: Some(Arc::clone(&work.ti)),
             run: Arc::clone(&work.run),
+            assets: host_answers::assets_of(&work.task),
+            rendered_map_index: Mutex::default(),
             pid: AtomicU32::new(0),
         }
+    }
+
+    /// The host of a callback. It may read; what it writes is refused like that of any other stranger.
+    pub(crate) fn for_callback(running: &Running, work: &CallbackWork) -> Self {
+        Self {
+            session: Arc::clone(&running.session),
+            remote: running.remote.clone(),
+            log: running.log.clone(),
+            held: HeldXComs::new(running.remote.clone(), running.xcom_max_bytes),
+            ti: work.ti.clone(),
+            run: Arc::clone(&work.run),
+            assets: Vec::new(),
+            rendered_map_index: Mutex::default(),
+            pid: AtomicU32::new(0),
+        }
+    }
+
+    /// The label that the task gave itself.
+    pub(crate) fn rendered_map_index(&self) -> Option<String> {
+        self.rendered_map_index.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// XComs that the report is to take along.
@@ -86,11 +98,12 @@ impl Host {
 
     /// A task writes its own XComs only.
     fn check_own(&self, at: &XComAddress) -> Answer<()> {
-        let ti = &self.ti;
-        let own = at.dag_id == ti.dag_id.as_str()
-            && at.run_id == ti.run_id.as_str()
-            && at.task_id == ti.task_id.as_str()
-            && at.map_index.is_none_or(|index| index == ti.map_index);
+        let own = self.ti.as_ref().is_some_and(|ti| {
+            at.dag_id == ti.dag_id.as_str()
+                && at.run_id == ti.run_id.as_str()
+                && at.task_id == ti.task_id.as_str()
+                && at.map_index.is_none_or(|index| index == ti.map_index)
+        });
         if own {
             return Ok(());
         }
@@ -125,9 +138,6 @@ impl Host {
     }
 
     async fn instances(&self, filter: &TaskInstanceFilter) -> Answer<Vec<TaskInstance>> {
-        if filter.task_group_id.is_some() {
-            return Err(HostError::unsupported("a question about the tasks of a task group"));
-        }
         let query = v1::FindTaskInstancesRequest {
             attempt: None,
             dag_id: filter.dag_id.clone(),
@@ -140,91 +150,18 @@ impl Host {
         if let Some(index) = filter.map_index {
             found.retain(|ti| ti.map_index == index);
         }
+        if let Some(group) = &filter.task_group_id {
+            // The tasks of a group carry its id before their own.
+            let prefix = format!("{group}.");
+            let is_group = found.iter().any(|ti| ti.task_id.as_str().starts_with(&prefix));
+            found.retain(|ti| match is_group {
+                true => ti.task_id.as_str().starts_with(&prefix),
+                // As Airflow: where there is no such group, a task of that name.
+                false => ti.task_id.as_str() == group && ti.map_index == tradewind_types::UNMAPPED,
+            });
+        }
         Ok(found)
     }
-}
-
-/// The states of a filter; the SDK says "no state yet" with `None` or `null` where we have a name.
-fn states(filter: &TaskInstanceFilter) -> Vec<String> {
-    filter
-        .states
-        .iter()
-        .flatten()
-        .map(|state| match state.to_ascii_lowercase().as_str() {
-            "none" | "null" => "no_status".to_owned(),
-            _ => state.clone(),
-        })
-        .collect()
-}
-
-fn run_info(run: DagRun) -> DagRunInfo {
-    DagRunInfo {
-        dag_id: run.dag_id.to_string(),
-        run_id: run.run_id.to_string(),
-        logical_date: run.logical_date,
-        data_interval_start: run.data_interval_start,
-        data_interval_end: run.data_interval_end,
-        run_after: run.run_after,
-        start_date: run.start_date,
-        end_date: run.end_date,
-        run_type: run.run_type.to_string(),
-        state: run.state.to_string(),
-        conf: run.conf,
-    }
-}
-
-fn connection_info(connection: Connection) -> ConnectionInfo {
-    ConnectionInfo {
-        conn_id: connection.conn_id,
-        conn_type: connection.conn_type,
-        host: connection.host,
-        schema: connection.schema,
-        login: connection.login,
-        password: connection.password,
-        port: connection.port.map(i32::from),
-        extra: connection.extra,
-    }
-}
-
-fn line(line: LogLine) -> Line {
-    Line {
-        at: line.at,
-        level: match line.level {
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warning => "warning",
-            LogLevel::Error => "error",
-            LogLevel::Critical => "critical",
-        },
-        logger: line.logger,
-        message: line.message,
-        fields: line.fields,
-    }
-}
-
-/// A slice of a list, the way Python does it.
-fn slice(values: Vec<Value>, slice: XComSlice) -> Answer<Vec<Value>> {
-    let length = i64::try_from(values.len()).unwrap_or(i64::MAX);
-    let step = slice.step.unwrap_or(1);
-    if step == 0 {
-        return Err(refused("slice step cannot be zero".to_owned()));
-    }
-    let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
-    let bound = |index: Option<i64>, default: i64| match index {
-        None => default,
-        Some(index) if index < 0 => index.saturating_add(length).clamp(low, high),
-        Some(index) => index.clamp(low, high),
-    };
-    let (first, last) = if step > 0 { (low, high) } else { (high, low) };
-    let (mut at, stop) = (bound(slice.start, first), bound(slice.stop, last));
-    let mut picked = Vec::new();
-    while (step > 0 && at < stop) || (step < 0 && at > stop) {
-        if let Some(value) = usize::try_from(at).ok().and_then(|at| values.get(at)) {
-            picked.push(value.clone());
-        }
-        at = at.saturating_add(step);
-    }
-    Ok(picked)
 }
 
 #[async_trait]
@@ -259,9 +196,10 @@ impl TaskHost for Host {
         Ok(self.values(at, None, false).await?.len() as u64)
     }
 
-    async fn set_xcom(&self, at: &XComAddress, value: Value, _mapped_length: Option<u64>) -> Answer<()> {
+    async fn set_xcom(&self, at: &XComAddress, value: Value, mapped_length: Option<u64>) -> Answer<()> {
         self.check_own(at)?;
-        self.held.push(&at.key, value).map_err(answer)
+        let length = mapped_length.map(|length| u32::try_from(length).unwrap_or(u32::MAX));
+        self.held.push(&at.key, value, length).map_err(answer)
     }
 
     async fn delete_xcom(&self, at: &XComAddress) -> Answer<()> {
@@ -291,13 +229,13 @@ impl TaskHost for Host {
     async fn get_connection(&self, conn_id: &str) -> Answer<Option<ConnectionInfo>> {
         let connection = self.remote.connection(conn_id).await.map_err(answer)?;
         if let Some(connection) = &connection {
-            self.log.masker().add_connection(connection);
+            self.log.masker().add_connection(connection.password.as_deref(), connection.extra.as_deref());
         }
         Ok(connection.map(connection_info))
     }
 
     async fn set_rendered_fields(&self, mut fields: Value) -> Answer<()> {
-        self.log.masker().hide_value(&mut fields);
+        self.log.masker().mask_value(&mut fields);
         self.remote.put_rendered(&fields).await.map_err(answer)
     }
 
@@ -376,29 +314,144 @@ impl TaskHost for Host {
     }
 
     async fn get_first_reschedule_date(&self, _ti_id: Uuid, _try_number: u32) -> Answer<Option<Timestamp>> {
-        Ok(self.ti.first_poke_at)
+        Ok(self.ti.as_ref().and_then(|ti| ti.first_poke_at))
     }
 
     async fn trigger_dag_run(&self, request: TriggerRequest) -> Answer<()> {
         self.held.flush().await.map_err(answer)?;
-        if request.run_after.is_some_and(|at| at > Timestamp::now()) {
-            return Err(HostError::unsupported("TriggerDagRun with a run_after in the future"));
-        }
-        if request.note.is_some() {
-            self.log.remark("warning", "the note of the triggered run is not kept yet").await;
-        }
-        let reset = request.reset;
-        let done = self
-            .remote
-            .trigger(request.dag_id, request.run_id, request.logical_date, &request.conf)
-            .await
-            .map_err(answer);
-        match done {
-            Err(HostError::AlreadyExists { .. }) if reset => {
-                Err(HostError::unsupported("TriggerDagRun with reset_dag_run for a run that exists"))
+        let conf = &request.conf;
+        let request = v1::TriggerDagRunRequest {
+            attempt: None,
+            conf_json: if conf.is_null() { "{}".to_owned() } else { conf.to_string() },
+            dag_id: request.dag_id,
+            run_id: Some(request.run_id).filter(|run_id| !run_id.is_empty()),
+            logical_date: request.logical_date.map(tradewind_proto::micros),
+            run_after: request.run_after.map(tradewind_proto::micros),
+            reset: request.reset,
+            note: request.note,
+        };
+        self.remote.trigger(request).await.map_err(answer)
+    }
+
+    async fn set_rendered_map_index(&self, label: &str) -> Answer<()> {
+        *self.rendered_map_index.lock().unwrap_or_else(PoisonError::into_inner) = Some(label.to_owned());
+        Ok(())
+    }
+
+    async fn get_previous_ti(&self, query: &PreviousTiQuery) -> Answer<Option<TaskInstanceInfo>> {
+        let mut before = query.before;
+        for _ in 0..PREVIOUS_PAGES {
+            let runs = RunQuery { dag_id: query.dag_id.clone(), before, limit: PREVIOUS_PAGE, ..RunQuery::default() };
+            let (mut runs, _) = self.remote.runs(&runs).await.map_err(answer)?;
+            runs.retain(|run| {
+                run.logical_date.is_some() && before.is_none_or(|before| run.logical_date < Some(before))
+            });
+            runs.sort_by_key(|run| std::cmp::Reverse(run.logical_date));
+            let Some(oldest) = runs.last().and_then(|run| run.logical_date) else {
+                return Ok(None);
+            };
+            let found = self
+                .instances(&TaskInstanceFilter {
+                    dag_id: query.dag_id.clone(),
+                    map_index: Some(query.map_index),
+                    task_ids: Some(vec![query.task_id.clone()]),
+                    run_ids: Some(runs.iter().map(|run| run.run_id.to_string()).collect()),
+                    states: query.state.clone().map(|state| vec![state]),
+                    ..TaskInstanceFilter::default()
+                })
+                .await?;
+            let latest = runs.iter().find_map(|run| {
+                found.iter().find(|ti| ti.run_id == run.run_id).map(|ti| ti_info(ti, run.logical_date))
+            });
+            if latest.is_some() {
+                return Ok(latest);
             }
-            done => done,
+            before = Some(oldest);
         }
+        Ok(None)
+    }
+
+    async fn get_dag(&self, dag_id: &str) -> Answer<DagInfo> {
+        self.remote.describe_dag(dag_id).await.and_then(host_answers::dag_info).map_err(answer)
+    }
+
+    async fn get_finished(&self, dag_id: &str, run_id: &str) -> Answer<Vec<TaskInstanceInfo>> {
+        let filter = TaskInstanceFilter {
+            dag_id: dag_id.to_owned(),
+            run_ids: Some(vec![run_id.to_owned()]),
+            ..TaskInstanceFilter::default()
+        };
+        let mut found = self.instances(&filter).await?;
+        found.retain(|ti| ti.state.is_finished());
+        found.sort_by(|a, b| (&a.task_id, a.map_index).cmp(&(&b.task_id, b.map_index)));
+        Ok(found.iter().map(|ti| ti_info(ti, None)).collect())
+    }
+
+    async fn get_state_value(&self, scope: &StateScope, key: &str) -> Answer<Option<Value>> {
+        self.remote.state_value(&self.scope(scope).await?, key).await.map_err(answer)
+    }
+
+    async fn put_state_value(&self, scope: &StateScope, key: &str, value: &Value) -> Answer<()> {
+        self.remote.put_state_value(&self.scope(scope).await?, key, value).await.map_err(answer)
+    }
+
+    async fn delete_state_values(&self, scope: &StateScope, key: Option<&str>) -> Answer<()> {
+        self.remote.delete_state_values(&self.scope(scope).await?, key).await.map_err(answer)
+    }
+
+    async fn get_asset(&self, asset: &AssetName) -> Answer<Option<AssetInfo>> {
+        let found = match asset {
+            AssetName::Name(name) => self.find_assets(Some(name), None, None).await?,
+            AssetName::Uri(uri) => self.find_assets(None, Some(uri), None).await?,
+        };
+        Ok(found.into_iter().next().map(host_answers::asset_info))
+    }
+
+    async fn get_assets_of_alias(&self, alias: &str) -> Answer<Vec<AssetInfo>> {
+        let found = self.find_assets(None, None, Some(alias)).await?;
+        Ok(found.into_iter().map(host_answers::asset_info).collect())
+    }
+
+    async fn get_asset_events(&self, query: &AssetEventQuery) -> Answer<Vec<AssetEventInfo>> {
+        let request = v1::FindAssetEventsRequest {
+            attempt: None,
+            name: query.name.clone(),
+            uri: query.uri.clone(),
+            alias: query.alias.clone(),
+            after: query.after.map(tradewind_proto::micros),
+            before: query.before.map(tradewind_proto::micros),
+            ascending: query.ascending,
+            limit: query.limit.unwrap_or(0),
+        };
+        let events = self.remote.asset_events(request).await.map_err(answer)?;
+        Ok(events.iter().map(host_answers::consumed).collect())
+    }
+
+    async fn get_inactive_assets(&self) -> Answer<Vec<(String, String)>> {
+        let mut inactive = Vec::new();
+        for key in &self.assets {
+            let found = self.find_assets(Some(&key.name), None, None).await?;
+            if !found.iter().any(|asset| asset.key == *key) {
+                inactive.push((key.name.clone(), key.uri.clone()));
+            }
+        }
+        Ok(inactive)
+    }
+
+    async fn ask_human(&self, question: &HumanQuestion) -> Answer<()> {
+        let ti = self.ti.as_ref().ok_or_else(|| refused("there is no task instance here".to_owned()))?;
+        self.held.flush().await.map_err(answer)?;
+        self.remote.ask_human(&host_answers::human_input(ti, question)).await.map_err(answer)
+    }
+
+    async fn get_human_answer(&self, ti_id: Uuid) -> Answer<HumanAnswer> {
+        let input = self.remote.human_input(TiId(ti_id)).await.map_err(answer)?;
+        Ok(HumanAnswer {
+            at: input.responded_at,
+            by: input.responded_by,
+            chosen: input.chosen_options,
+            params_input: input.params_input,
+        })
     }
 
     async fn mask_secret(&self, value: &str) {
@@ -411,39 +464,5 @@ fn each<T>(values: Option<&[T]>) -> Vec<Option<&T>> {
     match values {
         None => vec![None],
         Some(values) => values.iter().map(Some).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_are_pythons() {
-        let of = |start, stop, step| {
-            let values = (0..5).map(Value::from).collect();
-            let part = XComSlice { start, stop, step, include_prior_dates: false };
-            let picked = slice(values, part).unwrap();
-            picked.iter().filter_map(Value::as_i64).collect::<Vec<_>>()
-        };
-        assert_eq!(of(None, None, None), [0, 1, 2, 3, 4]);
-        assert_eq!(of(Some(1), Some(-1), None), [1, 2, 3]);
-        assert_eq!(of(None, None, Some(-1)), [4, 3, 2, 1, 0]);
-        assert_eq!(of(Some(-2), None, None), [3, 4]);
-        assert_eq!(of(Some(4), Some(0), Some(-2)), [4, 2]);
-        assert_eq!(of(Some(-100), Some(100), Some(2)), [0, 2, 4]);
-        assert_eq!(of(Some(3), Some(1), None), [0; 0]);
-        assert_eq!(of(None, Some(-100), Some(-1)), [4, 3, 2, 1, 0]);
-        let zero = XComSlice { step: Some(0), ..XComSlice::default() };
-        assert!(slice(vec![], zero).is_err());
-    }
-
-    #[test]
-    fn no_state_has_a_name_here() {
-        let filter = TaskInstanceFilter {
-            states: Some(vec!["None".to_owned(), "success".to_owned()]),
-            ..TaskInstanceFilter::default()
-        };
-        assert_eq!(states(&filter), ["no_status", "success"]);
     }
 }

@@ -11,11 +11,11 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::{sync::Notify, task::JoinHandle};
+use tradewind_secrets::Masker;
 use tradewind_types::{ErrorCode, Timestamp};
 
 use crate::{
     log_buffer::{Batch, LogBuffer},
-    mask::Masker,
     remote::Remote,
 };
 
@@ -109,9 +109,9 @@ impl TaskLog {
     pub(crate) async fn write(&self, lines: Vec<Line>) {
         for mut line in lines {
             for field in line.fields.values_mut() {
-                self.0.masker.hide_value(field);
+                self.0.masker.mask_value(field);
             }
-            let message = self.0.masker.hide(&line.message);
+            let message = self.0.masker.mask(&line.message);
             let bytes = encode(&line, &message);
             self.push(&bytes).await;
         }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tradewind_operators::{Finished, IoError, LogLevel, OperatorError, OperatorIo, TaskContext, XComQuery};
 use tradewind_proto::v1;
 use tradewind_types::{
-    ApiError, AttemptOutcome, Connection, DagRun, NativeOperator, Timestamp, XCOM_RETURN_KEY, XComValue,
+    ApiError, AssetRef, AttemptOutcome, Connection, DagRun, NativeOperator, OutletEvent, Timestamp, XCOM_RETURN_KEY,
+    XComValue,
 };
 
 use crate::{
@@ -45,7 +46,12 @@ pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperato
     let verdict = match result {
         Ok(Finished::Success(value)) => {
             let mut verdict = Verdict::of(AttemptOutcome::Success);
-            verdict.xcoms.extend(value.map(|value| XComValue { key: XCOM_RETURN_KEY.to_owned(), value }));
+            verdict.xcoms.extend(value.map(|value| XComValue {
+                key: XCOM_RETURN_KEY.to_owned(),
+                mapped_length: mapped_length(&value),
+                value,
+            }));
+            verdict.asset_events = outlets(&work.task.outlets);
             verdict
         }
         Ok(Finished::Reschedule(at)) => Verdict::of(AttemptOutcome::Reschedule { at }),
@@ -62,6 +68,29 @@ pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperato
         }
     };
     Some(verdict)
+}
+
+/// How many instances a task would have that is mapped over this value.
+pub(crate) fn mapped_length(value: &Value) -> Option<u32> {
+    let length = match value {
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        _ => return None,
+    };
+    Some(u32::try_from(length).unwrap_or(u32::MAX))
+}
+
+/// A native task updates each asset that it names.
+fn outlets(outlets: &[AssetRef]) -> Vec<OutletEvent> {
+    outlets
+        .iter()
+        .filter_map(|outlet| match outlet {
+            AssetRef::Asset(asset) => {
+                Some(OutletEvent { asset: asset.clone(), extra: Value::Object(Map::new()), aliases: Vec::new() })
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 fn skipped(note: String) -> Verdict {
@@ -142,7 +171,7 @@ impl OperatorIo for NativeIo<'_> {
     async fn connection(&self, conn_id: &str) -> Result<Option<Connection>, IoError> {
         let connection = self.running.remote.connection(conn_id).await.map_err(io_error)?;
         if let Some(connection) = &connection {
-            self.running.log.masker().add_connection(connection);
+            self.running.log.masker().add_connection(connection.password.as_deref(), connection.extra.as_deref());
         }
         Ok(connection)
     }
@@ -161,7 +190,7 @@ impl OperatorIo for NativeIo<'_> {
 
     async fn rendered(&self, fields: Map<String, Value>) -> Result<(), IoError> {
         let mut fields = Value::Object(fields);
-        self.running.log.masker().hide_value(&mut fields);
+        self.running.log.masker().mask_value(&mut fields);
         self.running.remote.put_rendered(&fields).await.map_err(io_error)
     }
 

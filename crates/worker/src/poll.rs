@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tradewind_types::{AttemptKey, QueueName};
 
 use crate::{
     claim::{self, Offer},
-    session::Session,
+    session::{Session, Slot},
 };
 
 /// How long one pop waits.
 const POP_WAIT: Duration = Duration::from_secs(2);
 /// Hints of one pop at most: a batch is one claim and, for the leader, one commit.
 const BATCH: usize = 64;
+/// What follows the name of a queue in that of its triggers.
+const TRIGGERS: &str = ".triggers";
 /// The shortest and the longest pause while the queue is away and nothing is granted.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -24,7 +26,7 @@ pub(crate) async fn poll(session: Arc<Session>) {
     loop {
         let slots = tokio::select! {
             () = session.draining.cancelled() => return,
-            slots = free_slots(&session) => slots,
+            slots = free_slots(&session.slots, Slot::task) => slots,
         };
         let queues = rotated(&session.settings.queues, turn);
         turn = turn.wrapping_add(1);
@@ -56,16 +58,44 @@ pub(crate) async fn poll(session: Arc<Session>) {
     }
 }
 
+/// Polls for triggers until the worker drains. While the queue is away there is nothing to do: hints that are lost with it
+/// are pushed again by the leader's repair.
+pub(crate) async fn poll_triggers(session: Arc<Session>) {
+    let queues: Vec<QueueName> =
+        session.settings.queues.iter().map(|queue| QueueName::new(format!("{queue}{TRIGGERS}"))).collect();
+    let mut turn = 0;
+    loop {
+        let slots = tokio::select! {
+            () = session.draining.cancelled() => return,
+            slots = free_slots(&session.trigger_slots, Slot::trigger) => slots,
+        };
+        let queues = rotated(&queues, turn);
+        turn = turn.wrapping_add(1);
+        let popped = tokio::select! {
+            () = session.draining.cancelled() => return,
+            popped = session.queue.pop(&queues, slots.len(), POP_WAIT) => popped,
+        };
+        match popped {
+            Ok(hints) if hints.is_empty() => {}
+            Ok(hints) => claim_hints(&session, hints.into_iter().map(|(_, key)| key).collect(), slots),
+            Err(_) => tokio::select! {
+                () = session.draining.cancelled() => return,
+                () = tokio::time::sleep(BACKOFF.1) => {}
+            },
+        }
+    }
+}
+
 /// At least one free slot, and all others that are free.
-async fn free_slots(session: &Session) -> Vec<OwnedSemaphorePermit> {
+async fn free_slots(free: &Arc<Semaphore>, of: fn(tokio::sync::OwnedSemaphorePermit) -> Slot) -> Vec<Slot> {
     let mut slots = Vec::new();
     // The semaphore is never closed.
-    if let Ok(slot) = Arc::clone(&session.slots).acquire_owned().await {
-        slots.push(slot);
+    if let Ok(slot) = Arc::clone(free).acquire_owned().await {
+        slots.push(of(slot));
     }
     while slots.len() < BATCH {
-        match Arc::clone(&session.slots).try_acquire_owned() {
-            Ok(slot) => slots.push(slot),
+        match Arc::clone(free).try_acquire_owned() {
+            Ok(slot) => slots.push(of(slot)),
             Err(_) => break,
         }
     }
@@ -73,7 +103,7 @@ async fn free_slots(session: &Session) -> Vec<OwnedSemaphorePermit> {
 }
 
 /// Claims what was popped, beside the next pop.
-fn claim_hints(session: &Arc<Session>, hints: Vec<AttemptKey>, slots: Vec<OwnedSemaphorePermit>) {
+fn claim_hints(session: &Arc<Session>, hints: Vec<AttemptKey>, slots: Vec<Slot>) {
     let offers: Vec<Offer> = hints.into_iter().zip(slots).map(|(hint, slot)| Offer::new(Some(hint), slot)).collect();
     let session = Arc::clone(session);
     // Counted before the task runs: a drain that begins now must wait for it.
@@ -91,7 +121,7 @@ fn claim_hints(session: &Arc<Session>, hints: Vec<AttemptKey>, slots: Vec<OwnedS
 }
 
 /// Asks for whatever is next; answers the pause before the next round.
-async fn without_hints(session: &Arc<Session>, slots: Vec<OwnedSemaphorePermit>, backoff: &mut Backoff) -> Duration {
+async fn without_hints(session: &Arc<Session>, slots: Vec<Slot>, backoff: &mut Backoff) -> Duration {
     let offers = slots.into_iter().map(|slot| Offer::new(None, slot)).collect();
     match claim::claim(session, offers).await {
         Ok(granted) if granted > 0 => backoff.again(),

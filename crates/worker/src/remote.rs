@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tradewind_proto::{LeaderClient, json, v1, worker_client};
 use tradewind_types::{
-    ApiError, AttemptKey, Connection, DagRun, ErrorCode, LeaseToken, TaskInstance, Timestamp, XComValue,
+    ApiError, Asset, AssetEvent, AttemptKey, Connection, DagRun, ErrorCode, HumanInput, LeaseToken, TaskInstance, TiId,
+    Timestamp, XComValue,
 };
 
 use crate::lease::{Control, StopReason};
@@ -190,21 +191,64 @@ impl Remote {
         answer.task_instances.into_iter().map(TryInto::try_into).collect()
     }
 
-    pub(crate) async fn trigger(
-        &self,
-        dag_id: String,
-        run_id: String,
-        logical_date: Option<Timestamp>,
-        conf: &Value,
-    ) -> Result<(), ApiError> {
-        let request = v1::TriggerDagRunRequest {
-            attempt: self.attempt(),
-            dag_id,
-            run_id: Some(run_id).filter(|run_id| !run_id.is_empty()),
-            logical_date: logical_date.map(tradewind_proto::micros),
-            conf_json: if conf.is_null() { "{}".to_owned() } else { conf.to_string() },
-        };
+    /// Starts a run of a DAG. The number of the attempt goes in by itself.
+    pub(crate) async fn trigger(&self, mut request: v1::TriggerDagRunRequest) -> Result<(), ApiError> {
+        request.attempt = self.attempt();
         call!(self, self.patience, trigger_dag_run, request).map(drop)
+    }
+
+    /// Assets by name, URI or alias.
+    pub(crate) async fn assets(&self, mut query: v1::FindAssetsRequest) -> Result<Vec<Asset>, ApiError> {
+        query.attempt = self.attempt();
+        let answer = none_when_missing(call!(self, self.patience, find_assets, query))?;
+        answer.map(|answer| answer.assets).unwrap_or_default().into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) async fn asset_events(
+        &self,
+        mut query: v1::FindAssetEventsRequest,
+    ) -> Result<Vec<AssetEvent>, ApiError> {
+        query.attempt = self.attempt();
+        let answer = none_when_missing(call!(self, self.patience, find_asset_events, query))?;
+        answer.map(|answer| answer.events).unwrap_or_default().into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) async fn ask_human(&self, input: &HumanInput) -> Result<(), ApiError> {
+        let request = v1::AskHumanRequest { attempt: self.attempt(), input_json: tradewind_proto::to_json(input) };
+        call!(self, self.patience, ask_human, request).map(drop)
+    }
+
+    pub(crate) async fn human_input(&self, ti: TiId) -> Result<HumanInput, ApiError> {
+        let request = v1::GetHumanInputRequest { attempt: self.attempt(), ti: ti.to_string() };
+        call!(self, self.patience, get_human_input, request)?.try_into()
+    }
+
+    pub(crate) async fn state_value(&self, scope: &str, key: &str) -> Result<Option<Value>, ApiError> {
+        let request =
+            v1::StateValueRequest { attempt: self.attempt(), scope: scope.to_owned(), key: Some(key.to_owned()) };
+        let answer = none_when_missing(call!(self, self.patience, get_state_value, request))?;
+        answer.and_then(|answer| answer.value_json).map(|value| json("value", &value)).transpose()
+    }
+
+    pub(crate) async fn put_state_value(&self, scope: &str, key: &str, value: &Value) -> Result<(), ApiError> {
+        let request = v1::PutStateValueRequest {
+            attempt: self.attempt(),
+            scope: scope.to_owned(),
+            key: key.to_owned(),
+            value_json: value.to_string(),
+        };
+        call!(self, self.patience, put_state_value, request).map(drop)
+    }
+
+    pub(crate) async fn delete_state_values(&self, scope: &str, key: Option<&str>) -> Result<(), ApiError> {
+        let request =
+            v1::StateValueRequest { attempt: self.attempt(), scope: scope.to_owned(), key: key.map(str::to_owned) };
+        none_when_missing(call!(self, self.patience, delete_state_values, request)).map(drop)
+    }
+
+    pub(crate) async fn describe_dag(&self, dag_id: &str) -> Result<v1::DescribeDagResponse, ApiError> {
+        let request = v1::DescribeDagRequest { attempt: self.attempt(), dag_id: dag_id.to_owned() };
+        call!(self, self.patience, describe_dag, request)
     }
 }
 

@@ -11,7 +11,7 @@ use tradewind_types::{AttemptOutcome, AttemptReport, ErrorCode};
 
 use crate::{
     claim::{self, Offer, OpenClaim},
-    session::{Ended, Session},
+    session::{Ended, Session, Slot},
 };
 
 /// Calls on their way at once. While they are, what ends meanwhile gathers into the next batch.
@@ -60,6 +60,11 @@ pub(crate) async fn report(session: Arc<Session>, mut ended: mpsc::UnboundedRece
 
 fn size(ended: &Ended) -> usize {
     let xcoms = &ended.report.xcoms;
+    let deferral = match &ended.report.outcome {
+        AttemptOutcome::Deferred { next_kwargs, .. } => next_kwargs.to_string().len(),
+        AttemptOutcome::TriggerFired { event } => event.to_string().len(),
+        _ => 0,
+    };
     // Almost all have none or a small one; only texts can be large without being nested.
     xcoms
         .iter()
@@ -68,7 +73,8 @@ fn size(ended: &Ended) -> usize {
             serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => 8,
             nested => nested.to_string().len(),
         })
-        .sum()
+        .sum::<usize>()
+        + deferral
 }
 
 /// Reports a batch until each is accepted, refused, or its lease is over.
@@ -78,7 +84,8 @@ async fn send(session: &Arc<Session>, batch: Vec<Ended>) {
         batch.into_iter().map(|ended| (ended.report, ended.slot)).unzip();
     let mut offers: Vec<Offer> = Vec::new();
     if !session.draining.is_cancelled() {
-        offers = slots.into_iter().map(|slot| Offer::new(None, slot)).collect();
+        // A trigger's slot is not offered for whatever is next: hints of triggers come from their own queues.
+        offers = slots.into_iter().filter_map(Slot::for_task).map(|slot| Offer::new(None, slot)).collect();
     }
     let offered = Instant::now();
     let mut pause = BACKOFF.0;
@@ -146,7 +153,7 @@ async fn send(session: &Arc<Session>, batch: Vec<Ended>) {
 async fn send_one(session: &Arc<Session>, report: AttemptReport) {
     // A slot that is not offered: the batch's own are on their way already.
     if let Ok(slot) = Arc::new(Semaphore::new(1)).acquire_owned().await {
-        send(session, vec![Ended { report, slot }]).await;
+        send(session, vec![Ended { report, slot: Slot::trigger(slot) }]).await;
     }
 }
 
@@ -186,6 +193,7 @@ fn spoil(report: &mut AttemptReport, message: &str) -> bool {
     report.outcome = AttemptOutcome::Failed { retry: true, delay: None };
     report.xcoms.clear();
     report.skip.clear();
+    report.asset_events.clear();
     report.note = Some(format!("the scheduler refused the result: {message}"));
     true
 }
@@ -208,8 +216,10 @@ mod tests {
             key: AttemptKey { ti: TiId(Uuid::nil()), attempt: 1 },
             token: LeaseToken(Uuid::nil()),
             outcome: AttemptOutcome::Success,
-            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into() }],
+            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), mapped_length: None }],
             skip: Vec::new(),
+            asset_events: Vec::new(),
+            rendered_map_index: None,
             note: None,
             ended_at: Timestamp::UNIX_EPOCH,
         };

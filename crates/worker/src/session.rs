@@ -16,7 +16,10 @@ use tradewind_proto::LeaderClient;
 use tradewind_types::AttemptReport;
 use uuid::Uuid;
 
-use crate::{bundle::BundleCache, lease::Leases, settings::WorkerSettings, watchdog::Watchdog, zygote::ZygoteKeeper};
+use crate::{
+    bundle::BundleCache, lease::Leases, settings::WorkerSettings, trigger_hosts::TriggerHosts, watchdog::Watchdog,
+    zygote::ZygoteKeeper,
+};
 
 /// What the leader told at registration.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +37,36 @@ pub(crate) const WORKER_MARK: &str = "TRADEWIND_WORKER";
 /// The name of the variable that marks every process of one attempt.
 pub(crate) const ATTEMPT_MARK: &str = "TRADEWIND_ATTEMPT";
 
+/// What an attempt occupies on this worker, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+    /// Whether it is one for triggers.
+    trigger: bool,
+}
+
+impl Slot {
+    /// A slot for tasks and callbacks; offered again with the report of what held it.
+    pub(crate) const fn task(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit, trigger: false }
+    }
+
+    /// A slot for triggers.
+    pub(crate) const fn trigger(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit, trigger: true }
+    }
+
+    /// The same slot, if it is one for tasks.
+    pub(crate) fn for_task(self) -> Option<Self> {
+        (!self.trigger).then_some(self)
+    }
+}
+
 /// An ended attempt on its way to the leader. Its slot is offered with it.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) report: AttemptReport,
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
 }
 
 /// One life of a worker.
@@ -49,6 +77,10 @@ pub(crate) struct Session {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) leases: Leases,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) trigger_slots: Arc<Semaphore>,
+    /// Triggers that run.
+    pub(crate) triggers: AtomicUsize,
+    pub(crate) trigger_hosts: TriggerHosts,
     pub(crate) bundles: BundleCache,
     pub(crate) zygote: Option<ZygoteKeeper>,
     pub(crate) watchdog: Watchdog,
@@ -93,6 +125,9 @@ impl Session {
             queue: parts.queue,
             leases: Leases::default(),
             slots: Arc::new(Semaphore::new(slots)),
+            trigger_slots: Arc::new(Semaphore::new(parts.settings.trigger_slots as usize)),
+            triggers: AtomicUsize::new(0),
+            trigger_hosts: TriggerHosts::default(),
             bundles: parts.bundles,
             zygote: parts.zygote,
             watchdog: parts.watchdog,
@@ -124,7 +159,7 @@ impl Session {
     }
 
     /// Hands an ended attempt to the reporter.
-    pub(crate) fn end(&self, report: AttemptReport, slot: OwnedSemaphorePermit) {
+    pub(crate) fn end(&self, report: AttemptReport, slot: Slot) {
         // The reporter lives as long as the session; without it the lease runs out, and the leader acts on that.
         let _ = self.ended.send(Ended { report, slot });
     }
@@ -132,6 +167,11 @@ impl Session {
     /// Attempts that run or wait to be reported.
     pub(crate) fn busy(&self) -> usize {
         self.leases.book().len()
+    }
+
+    /// Tasks and callbacks among them.
+    pub(crate) fn busy_slots(&self) -> usize {
+        self.busy().saturating_sub(self.triggers.load(Ordering::Acquire))
     }
 
     /// Whether nothing runs, waits to be reported or may still be granted.

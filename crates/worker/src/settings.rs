@@ -14,6 +14,10 @@ pub struct WorkerSettings {
     pub queues: Vec<QueueName>,
     /// Attempts that it runs at once; at least one.
     pub slots: u32,
+    /// Triggers of deferred task instances that it runs at once; 0 runs none.
+    pub trigger_slots: u32,
+    /// How long a callback may take.
+    pub callback_timeout: Duration,
     /// Its own folder: bundle cache and scratch folders. No other worker may use it.
     pub dir: PathBuf,
     /// Environment that tasks see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`.
@@ -62,6 +66,8 @@ impl WorkerSettings {
             name: name.into(),
             queues,
             slots,
+            trigger_slots: options.trigger_slots,
+            callback_timeout: seconds("worker.callback_timeout_secs", options.callback_timeout_secs)?,
             dir: options.dir.clone().unwrap_or(default_dir),
             env: options.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,

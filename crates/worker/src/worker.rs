@@ -15,6 +15,7 @@ use crate::{
     bundle_fetch, drain, heartbeat, poll, register, report,
     session::{Parts, Session, WORKER_MARK},
     settings::WorkerSettings,
+    trigger_hosts,
     watchdog::Watchdog,
     zygote::ZygoteKeeper,
 };
@@ -112,6 +113,10 @@ impl Worker {
         parts.spawn(name("registration", Box::pin(register::keep_registered(session.clone()))));
         parts.spawn(name("reports", Box::pin(report::report(session.clone(), reports))));
         parts.spawn(name("lease watch", Box::pin(watch_leases(session.clone()))));
+        if session.zygote.is_some() && session.settings.trigger_slots > 0 {
+            tokio::spawn(poll::poll_triggers(session.clone()));
+            parts.spawn(name("trigger hosts", Box::pin(trigger_hosts::keep_tidy(session.clone()))));
+        }
         let polling = tokio::spawn(poll::poll(session.clone()));
         tokio::spawn(warm_up(session.clone()));
 
@@ -132,6 +137,7 @@ impl Worker {
             _ = broken(polling, &session) => Err(WorkerError::Broken("polling")),
         };
         parts.shutdown().await;
+        session.trigger_hosts.end().await;
         if let Some(zygote) = &session.zygote {
             zygote.shutdown().await;
         }

@@ -46,10 +46,10 @@ impl HeldXComs {
     ///
     /// # Errors
     /// It is larger than an XCom may be.
-    pub(crate) fn push(&self, key: &str, value: Value) -> Result<(), ApiError> {
+    pub(crate) fn push(&self, key: &str, value: Value, mapped_length: Option<u32>) -> Result<(), ApiError> {
         check_size(key, &value, self.0.max_bytes)?;
         let mut state = self.0.lock();
-        state.put(key, value);
+        state.put(XComValue { key: key.to_owned(), value, mapped_length });
         if !std::mem::replace(&mut state.timer, true) {
             let this = self.clone();
             tokio::spawn(async move {
@@ -99,11 +99,10 @@ impl Inner {
 }
 
 impl State {
-    fn put(&mut self, key: &str, value: Value) {
-        self.held.retain(|(_, xcom)| xcom.key != key);
+    fn put(&mut self, value: XComValue) {
+        self.held.retain(|(_, xcom)| xcom.key != value.key);
         self.pushes += 1;
-        let xcom = XComValue { key: key.to_owned(), value };
-        self.held.push((self.pushes, xcom));
+        self.held.push((self.pushes, value));
     }
 
     /// Forgets what was written, but not what was pushed under the same key meanwhile.
@@ -134,10 +133,11 @@ mod tests {
     #[test]
     fn a_value_that_was_replaced_meanwhile_stays_held() {
         let mut state = State::default();
-        state.put("a", 1.into());
-        state.put("b", 2.into());
+        let value = |key: &str, value: i64| XComValue { key: key.to_owned(), value: value.into(), mapped_length: None };
+        state.put(value("a", 1));
+        state.put(value("b", 2));
         let sent = state.held.clone();
-        state.put("a", 3.into());
+        state.put(value("a", 3));
         state.written(&sent);
         let held: Vec<_> = state.held.iter().map(|(_, xcom)| (xcom.key.as_str(), &xcom.value)).collect();
         assert_eq!(held, [("a", &Value::from(3))]);

@@ -6,7 +6,10 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use tradewind_proto::v1;
 
-use super::files;
+use super::{
+    files,
+    rate::{Rate, parse_rate},
+};
 use crate::{
     client::Client,
     context::Context,
@@ -33,7 +36,9 @@ pub enum PoolsCommand {
         output: OutputArgs,
     },
     /// Create a pool or change one.
-    #[command(after_help = "Example:\n  tradewind pools set ml_training 3 \"Models trained at once\"")]
+    #[command(after_help = "Examples:
+  tradewind pools set ml_training 3 \"Models trained at once\"
+  tradewind pools set partner_api 5 \"The partner's API\" --rate 10/60s")]
     Set {
         /// Its name.
         name: String,
@@ -46,6 +51,9 @@ pub enum PoolsCommand {
         /// Let deferred task instances hold slots, too.
         #[arg(long)]
         include_deferred: bool,
+        /// At most this many starts in this time, e.g. 10/60s or 100/h; `none` for no limit, as without it.
+        #[arg(long, value_name = "STARTS/TIME", value_parser = parse_rate)]
+        rate: Option<Rate>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -73,6 +81,7 @@ struct PoolRecord {
     slots: i64,
     description: String,
     include_deferred: bool,
+    rate: Option<Rate>,
     running_slots: Option<u64>,
     queued_slots: Option<u64>,
     scheduled_slots: Option<u64>,
@@ -84,6 +93,7 @@ impl From<v1::Pool> for PoolRecord {
     fn from(pool: v1::Pool) -> Self {
         let usage = pool.usage.as_ref();
         Self {
+            rate: Rate::of(&pool),
             running_slots: usage.map(|usage| usage.running),
             queued_slots: usage.map(|usage| usage.queued),
             scheduled_slots: usage.map(|usage| usage.scheduled),
@@ -104,7 +114,7 @@ fn limit(slots: i64) -> String {
 
 impl Record for PoolRecord {
     const HEADINGS: &'static [&'static str] =
-        &["pool", "slots", "in use", "", "open", "scheduled", "deferred", "description"];
+        &["pool", "slots", "in use", "", "open", "scheduled", "deferred", "rate", "description"];
 
     fn cells(&self) -> Vec<Text> {
         let deferred = if self.include_deferred { self.deferred_slots.unwrap_or(0) } else { 0 };
@@ -122,6 +132,7 @@ impl Record for PoolRecord {
             Text::number(self.open_slots.map_or_else(|| "?".to_owned(), limit)),
             known(self.scheduled_slots),
             known(self.deferred_slots),
+            Text::maybe(self.rate),
             Text::plain(&self.description),
         ]
     }
@@ -136,6 +147,23 @@ struct PoolEntry {
     description: String,
     #[serde(default)]
     include_deferred: bool,
+    /// Only Tradewind has it; left out where there is none, so that Airflow can read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
+}
+
+fn wire(name: String, entry: PoolEntry) -> v1::Pool {
+    // `0` starts mean no limit.
+    let rate = entry.rate.filter(|rate| rate.starts > 0);
+    v1::Pool {
+        name,
+        slots: entry.slots,
+        description: entry.description,
+        include_deferred: entry.include_deferred,
+        usage: None,
+        rate_starts: rate.map(|rate| rate.starts),
+        rate_per_secs: rate.map(|rate| rate.per_secs),
+    }
 }
 
 /// Runs a command of `tradewind pools`.
@@ -156,8 +184,8 @@ pub async fn run(context: &Context, command: PoolsCommand) -> Outcome {
             };
             output::print_record(output.output, &PoolRecord::from(pool.clone()))?;
         }
-        PoolsCommand::Set { name, slots, description, include_deferred, output } => {
-            let pool = v1::Pool { name, slots, description, include_deferred, usage: None };
+        PoolsCommand::Set { name, slots, description, include_deferred, rate, output } => {
+            let pool = wire(name, PoolEntry { slots, description, include_deferred, rate });
             let set = client.write(async |mut admin| admin.set_pool(pool.clone()).await).await?;
             // The answer does not say how full it is; the list does.
             let listed = list(&client).await.unwrap_or_default().into_iter().find(|pool| pool.name == set.name);
@@ -179,6 +207,7 @@ pub async fn run(context: &Context, command: PoolsCommand) -> Outcome {
                 .into_iter()
                 .map(|pool| {
                     let entry = PoolEntry {
+                        rate: Rate::of(&pool),
                         slots: pool.slots,
                         description: pool.description,
                         include_deferred: pool.include_deferred,
@@ -197,13 +226,7 @@ async fn import(client: &Client, file: &std::path::Path) -> Result<(), CliError>
     let entries: BTreeMap<String, PoolEntry> = files::read(file)?;
     let count = entries.len();
     for (name, entry) in entries {
-        let pool = v1::Pool {
-            name,
-            slots: entry.slots,
-            description: entry.description,
-            include_deferred: entry.include_deferred,
-            usage: None,
-        };
+        let pool = wire(name, entry);
         client.write(async |mut admin| admin.set_pool(pool.clone()).await).await.map_err(|mut error| {
             error.message = format!("the pool \"{}\": {}", pool.name, error.message);
             error

@@ -1,11 +1,11 @@
 //! `tradewind workers`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::Subcommand;
 use serde::Serialize;
 use tradewind_proto::v1;
-use tradewind_types::Timestamp;
+use tradewind_types::{TaskState, Timestamp};
 
 use crate::{
     client::Client,
@@ -42,6 +42,8 @@ struct WorkerRecord {
     queues: Vec<String>,
     slots: u32,
     running: u32,
+    /// Deferred task instances whose triggers it runs.
+    triggers: u64,
     hostname: String,
     pid: u32,
     version: String,
@@ -54,8 +56,9 @@ struct WorkerRecord {
 }
 
 impl WorkerRecord {
-    fn new(worker: v1::Worker, now: Timestamp) -> Self {
+    fn new(worker: v1::Worker, triggers: &HashMap<String, u64>, now: Timestamp) -> Self {
         Self {
+            triggers: triggers.get(&worker.name).copied().unwrap_or(0),
             seen: output::ago(worker.last_seen, now),
             name: worker.name,
             status: worker.status,
@@ -75,7 +78,7 @@ impl WorkerRecord {
 
 impl Record for WorkerRecord {
     const HEADINGS: &'static [&'static str] =
-        &["name", "status", "queues", "slots in use", "", "host", "pid", "last seen", "version"];
+        &["name", "status", "queues", "slots in use", "", "triggers", "host", "pid", "last seen", "version"];
 
     fn cells(&self) -> Vec<Text> {
         let tone = match self.status.as_str() {
@@ -89,6 +92,7 @@ impl Record for WorkerRecord {
             Text::plain(self.queues.join(", ")),
             Text::number(format!("{}/{}", self.running, self.slots)),
             Text::toned(Tone::Info, output::bar(f64::from(self.running) / f64::from(self.slots.max(1)), 10)),
+            Text::number(self.triggers),
             Text::plain(&self.hostname),
             Text::number(self.pid),
             Text::plain(&self.seen),
@@ -106,8 +110,9 @@ pub async fn run(context: &Context, command: WorkersCommand) -> Outcome {
     match command {
         WorkersCommand::List { output } => {
             let now = Timestamp::now();
-            let rows: Vec<WorkerRecord> =
-                list(&client).await?.into_iter().map(|worker| WorkerRecord::new(worker, now)).collect();
+            let triggers = triggers(&client).await?;
+            let workers = list(&client).await?.into_iter();
+            let rows: Vec<WorkerRecord> = workers.map(|worker| WorkerRecord::new(worker, &triggers, now)).collect();
             output::print_listing(output.output, &rows, rows.len() as u64)?;
         }
         WorkersCommand::Drain { name, output } => {
@@ -122,7 +127,7 @@ pub async fn run(context: &Context, command: WorkersCommand) -> Outcome {
                 }
                 Err(error) => return Err(error),
             };
-            let record = WorkerRecord::new(worker, Timestamp::now());
+            let record = WorkerRecord::new(worker, &triggers(&client).await?, Timestamp::now());
             if output.output.is_data() {
                 output::print_record(output.output, &record)?;
             } else {
@@ -138,4 +143,24 @@ pub async fn run(context: &Context, command: WorkersCommand) -> Outcome {
 
 async fn list(client: &Client) -> Result<Vec<v1::Worker>, CliError> {
     Ok(client.read(async |mut admin| admin.list_workers(v1::Empty {}).await).await?.workers)
+}
+
+/// How many triggers of deferred task instances each worker runs.
+async fn triggers(client: &Client) -> Result<HashMap<String, u64>, CliError> {
+    let (deferred, _) = output::all_pages(0, async |page| {
+        let request = v1::ListTaskInstancesRequest {
+            page: Some(page),
+            states: vec![TaskState::Deferred.to_string()],
+            ..Default::default()
+        };
+        let answer = client.read(async |mut admin| admin.list_task_instances(request.clone()).await).await?;
+        Ok((answer.task_instances, answer.total))
+    })
+    .await?;
+    let mut counts = HashMap::new();
+    // One that only waits for a moment is nobody's.
+    for worker in deferred.into_iter().filter_map(|ti| ti.worker) {
+        *counts.entry(worker).or_insert(0) += 1;
+    }
+    Ok(counts)
 }

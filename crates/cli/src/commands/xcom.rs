@@ -1,5 +1,7 @@
 //! `tradewind xcom`.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,6 +31,9 @@ pub enum XcomCommand {
         /// Only those with this key.
         #[arg(short, long)]
         key: Option<String>,
+        /// Only those of the task instances with this map index.
+        #[arg(long, allow_negative_numbers = true)]
+        map_index: Option<i32>,
         /// How many, and how to print.
         #[command(flatten)]
         page: PageArgs,
@@ -86,8 +91,8 @@ impl Record for XComRecord {
 pub async fn run(context: &Context, command: XcomCommand) -> Outcome {
     let client = context.client()?;
     match command {
-        XcomCommand::List { dag_id, run_id, task_id, key, page } => {
-            let request = v1::GetXComsAdminRequest { dag_id, run_id, task_id, key, ..Default::default() };
+        XcomCommand::List { dag_id, run_id, task_id, key, map_index, page } => {
+            let request = v1::GetXComsAdminRequest { page: None, dag_id, run_id, task_id, key, map_index };
             let (xcoms, total) = fetch(&client, &request, page.limit).await?;
             let rows = xcoms.into_iter().map(|xcom| record(&request.dag_id, xcom)).collect::<Result<Vec<_>, _>>()?;
             output::print_listing(page.output, &rows, total)?;
@@ -136,12 +141,19 @@ async fn missing(client: &Client, request: &v1::GetXComsAdminRequest) -> CliErro
     let (task, key) = (request.task_id.as_deref().unwrap_or_default(), request.key.as_deref().unwrap_or_default());
     let error = CliError::new(Exit::NotFound, format!("{task} pushed no XCom with the key \"{key}\" in this run"));
     let all = v1::GetXComsAdminRequest { key: None, map_index: None, ..request.clone() };
-    let keys: Vec<String> =
-        fetch(client, &all, 100).await.unwrap_or_default().0.into_iter().map(|xcom| xcom.key).collect();
-    if keys.is_empty() {
+    let pushed = fetch(client, &all, 1_000).await.unwrap_or_default().0;
+    if pushed.is_empty() {
         return suggest::near_names(client, error, &request.dag_id, Some(task), Some(&request.run_id)).await;
     }
-    error.with_hint(format!("it pushed {}", keys.join(", ")))
+    let of_index = |xcom: &&v1::XCom| Some(xcom.map_index) == request.map_index;
+    let keys: BTreeSet<&str> = pushed.iter().filter(of_index).map(|xcom| xcom.key.as_str()).collect();
+    if keys.is_empty() {
+        // The instances of a mapped task push each their own.
+        let indexes: BTreeSet<i32> = pushed.iter().map(|xcom| xcom.map_index).collect();
+        let (least, most) = (indexes.first().copied().unwrap_or(-1), indexes.last().copied().unwrap_or(-1));
+        return error.with_hint(format!("{task} is mapped: choose one of {least} to {most} with --map-index"));
+    }
+    error.with_hint(format!("it pushed {}", keys.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 fn record(dag_id: &str, xcom: v1::XCom) -> Result<XComRecord, CliError> {

@@ -49,6 +49,9 @@ pub fn scheduler(config: &Config) -> Result<SchedulerSettings, CliError> {
             lease: seconds("scheduler.task_lease_secs", options.task_lease_secs)?,
             max_retry_delay: seconds("scheduler.max_retry_delay_secs", options.max_retry_delay_secs)?,
             max_worker_losses: options.max_worker_losses,
+            max_map_length: options.max_map_length,
+            // What no option names yet.
+            ..EngineOptions::default()
         },
         leader_lease: seconds("scheduler.leader_lease_secs", options.leader_lease_secs)?,
         repair_interval: seconds("scheduler.repair_secs", options.repair_secs)?,

@@ -32,6 +32,9 @@ pub struct StandaloneArgs {
     /// Task instances to run at once (worker.slots) [default: 4 a core].
     #[arg(long, value_name = "N")]
     slots: Option<String>,
+    /// Triggers of deferred task instances to run at once (worker.trigger_slots) [default: 1000]; 0 runs none.
+    #[arg(long, value_name = "N")]
+    trigger_slots: Option<String>,
     /// Address of the gRPC server (scheduler.listen) [default: 127.0.0.1:7070]; port 0 takes a free one.
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<String>,
@@ -48,6 +51,7 @@ pub fn run(context: &Context, args: StandaloneArgs) -> Outcome {
             ("dags.folder", args.dags_folder),
             ("worker.queues", args.queues),
             ("worker.slots", args.slots),
+            ("worker.trigger_slots", args.trigger_slots),
             ("scheduler.listen", args.listen),
         ],
     )?;

@@ -29,6 +29,9 @@ pub struct WorkerArgs {
     /// Task instances to run at once (worker.slots) [default: 4 a core].
     #[arg(long, value_name = "N")]
     slots: Option<String>,
+    /// Triggers of deferred task instances to run at once (worker.trigger_slots) [default: 1000]; 0 runs none.
+    #[arg(long, value_name = "N")]
+    trigger_slots: Option<String>,
     /// Its working folder: bundle cache, scratch folders (worker.dir) [default: worker in the home folder].
     #[arg(long, value_name = "DIR")]
     dir: Option<String>,
@@ -45,6 +48,7 @@ pub fn run(context: &Context, args: WorkerArgs) -> Outcome {
             ("worker.name", args.name),
             ("worker.queues", args.queues),
             ("worker.slots", args.slots),
+            ("worker.trigger_slots", args.trigger_slots),
             ("worker.dir", args.dir),
         ],
     )?;

@@ -129,6 +129,12 @@ fn a_dag_is_tested_without_any_system() {
     assert!(good.out.contains("say | ") && good.out.contains("it is 2026-01-31"), "{}", good.out);
     assert!(good.out.contains("good") && good.out.contains("success"), "{}", good.out);
     let bad = say(dir.path(), &["dags", "test", "bad"]);
+    let one = say(dir.path(), &["tasks", "test", "good", "say", "2026-01-31"]);
+    assert_eq!(one.code, 0, "{}{}", one.out, one.err);
+    assert!(one.out.contains("it is 2026-01-31"), "{}", one.out);
+    let slip = say(dir.path(), &["tasks", "test", "good", "sey"]);
+    assert_eq!(slip.code, 3);
+    assert!(slip.err.contains("did you mean \"say\""), "{}", slip.err);
     assert_eq!(bad.code, 1, "{}{}", bad.out, bad.err);
     assert!(bad.err.contains("try 2"), "the retry comes without delay: {}", bad.err);
     let slip = say(dir.path(), &["dags", "test", "goood"]);

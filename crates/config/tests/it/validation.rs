@@ -64,6 +64,8 @@ fn unsound_configurations_are_refused_by_key() {
         }),
         (Role::Scheduler, "scheduler.task_lease_secs: 15 is less than twice", |c| c.scheduler.leader_lease_secs = 8.0),
         (Role::Scheduler, "scheduler.leader_lease_secs: 0 is too small", |c| c.scheduler.leader_lease_secs = 0.0),
+        (Role::Scheduler, "scheduler.max_map_length: 0 is too small", |c| c.scheduler.max_map_length = 0),
+        (Role::Worker, "worker.callback_timeout_secs: 0 is too small", |c| c.worker.callback_timeout_secs = 0.0),
         (Role::Scheduler, "scheduler.repair_secs: NaN is too small", |c| c.scheduler.repair_secs = f64::NAN),
         (Role::DagProcessor, "dags.scan_secs: -1 is too small", |c| c.dags.scan_secs = -1.0),
         (Role::DagProcessor, "dags.parse_processes: 0 is too small", |c| c.dags.parse_processes = 0),

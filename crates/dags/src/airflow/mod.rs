@@ -4,8 +4,14 @@
 //! The serializer leaves out what equals a default: first its schema's, then the `client_defaults` that it sends along.
 //! What this version cannot schedule keeps its serialized form in the spec and is reported, never dropped.
 
+pub(crate) mod asset;
+mod deadline;
+mod executor;
+mod expand;
+mod group;
 mod schedule;
 mod task;
+mod trigger;
 mod value;
 
 use std::{
@@ -14,14 +20,20 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tradewind_types::{DagSource, DagSpec, Param, SourceKind, TaskGroupSpec, TaskId, TaskSpec, Timetable};
+use tradewind_types::{DagSource, DagSpec, Param, SourceKind, TaskId, TaskSpec, Timetable};
 
 use self::{
+    asset::Assets,
+    deadline::read_deadlines,
+    group::Groups,
     schedule::{read_timetable, read_zone},
-    task::read_tasks,
+    task::{Context, Tasks, read_tasks},
     value::{Fields, plain},
 };
-use crate::order::{Order, in_order};
+use crate::{
+    check::{Mapped, mapping_faults},
+    order::{Order, in_order},
+};
 
 /// The version of the serialization that this code reads.
 pub const SERIALIZER_VERSION: u64 = 3;
@@ -48,8 +60,11 @@ pub struct ConvertError {
 /// Converts one serialized DAG of the file `rel_path` (below the DAG folder).
 ///
 /// # Errors
-/// Another version of the serialization; a field that is missing or of another type than the schema says; a cycle; and
-/// what is not supported yet and cannot be left out without changing what the DAG does: mapped tasks and task groups.
+/// Another version of the serialization; a field that is missing or of another type than the schema says; a cycle; a
+/// mapping over what is not there; a key in `executor_config["tradewind"]` that there is not.
+///
+/// Beside `dag`, the parser may put `priority_weights`: what priority strategies of the user's own gave, by task id. A
+/// custom timetable says beside its `__type` whether it is `periodic`.
 pub fn convert(serialized: &Value, rel_path: &str) -> Result<Converted, ConvertError> {
     let dag = serialized.get("dag").and_then(Value::as_object);
     let dag_id = dag.and_then(|dag| dag.get("dag_id")).and_then(Value::as_str).map(ToOwned::to_owned);
@@ -75,35 +90,33 @@ fn read_dag(serialized: &Value, dag: Option<&Map<String, Value>>, rel_path: &str
     let dag = Fields::new(dag.ok_or("the serialized DAG holds no \"dag\"")?);
     let empty = Map::new();
     let defaults = serialized.pointer("/client_defaults/tasks").and_then(Value::as_object).unwrap_or(&empty);
-    let mut warnings = Vec::new();
-    let (timetable, schedule_text) = match dag.wrapped("timetable") {
-        Some(timetable) => read_timetable(timetable)?,
-        None => (Timetable::None, None),
+    let groups = Groups::read(dag.raw("task_group").and_then(Value::as_object))?;
+    let mut context = Context {
+        defaults,
+        mapped_groups: groups.mapped,
+        weights: serialized.get("priority_weights").and_then(Value::as_object),
+        assets: Assets::default(),
+        warnings: Vec::new(),
     };
-    if let Timetable::Other { class, .. } = &timetable {
-        let class = class.rsplit('.').next().unwrap_or(class);
-        warnings.push(format!("the schedule {class} is not supported yet: the DAG runs only when it is triggered"));
+    let (timetable, schedule_text) = read_schedule(&dag, &mut context)?;
+    let timezone = read_dag_zone(dag.raw("timezone"), &mut context.warnings);
+    let Tasks { specs: tasks, task_limit } = read_tasks(&dag, &mut context)?;
+    let faults = mapping_faults(&tasks, &groups.specs);
+    if !faults.is_empty() {
+        let lines = faults.into_iter().map(|(mapped, message)| match mapped {
+            Mapped::Task(id) => format!("the task \"{id}\" {message}"),
+            Mapped::Group(id) => format!("the task group \"{id}\" {message}"),
+        });
+        return Err(lines.collect::<Vec<_>>().join("\n"));
     }
-    let timezone = match dag.raw("timezone") {
-        None => "UTC".to_owned(),
-        Some(zone) => match read_zone(zone) {
-            Some(zone) => zone,
-            None => {
-                warnings.push(format!(
-                    "the time zone {zone} is a fixed offset that no IANA zone has; dates are shown in UTC"
-                ));
-                "UTC".to_owned()
-            }
-        },
-    };
-    let tasks = read_tasks(&dag, defaults, &mut warnings)?;
     let owners: BTreeSet<String> = tasks.iter().filter_map(|task| task.owner.clone()).collect();
     let mut tags = dag.texts("tags")?;
     // A set in Python: without an order of its own, and with it the version would change from parse to parse.
     tags.sort_unstable();
-    let mut task_groups = Vec::new();
-    if let Some(root) = dag.raw("task_group").and_then(Value::as_object) {
-        read_groups(root, None, None, &mut task_groups)?;
+    let Context { assets, mut warnings, .. } = context;
+    warnings.extend(assets.warnings.iter().cloned());
+    if dag.is_filled("allowed_run_types") {
+        warnings.push("its allowed_run_types are not supported: runs of every type are allowed".to_owned());
     }
     let spec = DagSpec {
         dag_id: dag.text("dag_id")?.ok_or("it has no dag_id")?.into(),
@@ -125,12 +138,44 @@ fn read_dag(serialized: &Value, dag: Option<&Map<String, Value>>, rel_path: &str
         tags,
         owners: owners.into_iter().collect(),
         params: read_params(dag.raw("params"))?,
+        task_limit,
+        on_success_callback: dag.truth("has_on_success_callback")?.unwrap_or(false),
+        on_failure_callback: dag.truth("has_on_failure_callback")?.unwrap_or(false),
+        deadlines: read_deadlines(dag.raw("deadline"), &mut warnings),
+        assets: assets.into_list(),
         tasks: sorted(tasks)?,
-        task_groups,
+        task_groups: groups.specs,
         source: DagSource { kind: SourceKind::Python, rel_path: rel_path.to_owned() },
     };
     tradewind_engine::check_spec(&spec).map_err(|problems| problems.join("\n"))?;
     Ok(Converted { spec, warnings })
+}
+
+fn read_schedule(dag: &Fields<'_>, context: &mut Context<'_>) -> Result<(Timetable, Option<String>), String> {
+    let Some(serialized) = dag.wrapped("timetable") else {
+        return Ok((Timetable::None, None));
+    };
+    let (timetable, text) = read_timetable(serialized)?;
+    if let Some(condition) = serialized.pointer("/__var/asset_condition") {
+        context.assets.look_at(condition);
+    }
+    let class = serialized.get("__type").and_then(Value::as_str).unwrap_or_default();
+    if class.contains(".PartitionedA") {
+        context.warnings.push("asset partitions are not supported: the DAG runs only when it is triggered".to_owned());
+    } else if timetable.asset_condition().is_some_and(|condition| condition.assets().is_empty()) {
+        context.warnings.push("its schedule names no asset: no update of an asset starts it".to_owned());
+    }
+    Ok((timetable, text))
+}
+
+fn read_dag_zone(zone: Option<&Value>, warnings: &mut Vec<String>) -> String {
+    let Some(zone) = zone else {
+        return "UTC".to_owned();
+    };
+    read_zone(zone).unwrap_or_else(|| {
+        warnings.push(format!("the time zone {zone} is a fixed offset that no IANA zone has; dates are shown in UTC"));
+        "UTC".to_owned()
+    })
 }
 
 fn sorted(tasks: Vec<TaskSpec>) -> Result<Vec<TaskSpec>, String> {
@@ -164,48 +209,6 @@ fn read_params(params: Option<&Value>) -> Result<BTreeMap<String, Param>, String
             Ok((name.to_owned(), param))
         })
         .collect()
-}
-
-/// Task groups, the outer before the inner. The root group has no id and is left out.
-fn read_groups(
-    group: &Map<String, Value>,
-    id: Option<&str>,
-    parent: Option<&str>,
-    out: &mut Vec<TaskGroupSpec>,
-) -> Result<(), String> {
-    let children = group.get("children").and_then(Value::as_object).ok_or("a task group holds no \"children\"")?;
-    let mut tasks = Vec::new();
-    let mut inner = Vec::new();
-    for (child_id, child) in children {
-        match (child.get(0).and_then(Value::as_str), child.get(1)) {
-            (Some("operator"), _) => tasks.push(TaskId::from(child_id.as_str())),
-            (Some("taskgroup"), Some(Value::Object(group))) => inner.push((child_id, group)),
-            _ => return Err(format!("the child \"{child_id}\" of a task group is of an unknown kind")),
-        }
-    }
-    if let Some(id) = id {
-        let expand = group.get("expand_input").filter(|input| !input.is_null());
-        if expand.is_some() || group.get("is_mapped") == Some(&Value::Bool(true)) {
-            return Err(format!(
-                "the task group \"{id}\" is mapped (expand), which is not supported yet; call it once for each value"
-            ));
-        }
-        out.push(TaskGroupSpec {
-            group_id: id.to_owned(),
-            parent: parent.map(ToOwned::to_owned),
-            tasks,
-            tooltip: group
-                .get("tooltip")
-                .and_then(Value::as_str)
-                .filter(|tooltip| !tooltip.is_empty())
-                .map(ToOwned::to_owned),
-            expand: None,
-        });
-    }
-    for (child_id, group) in inner {
-        read_groups(group, Some(child_id), id, out)?;
-    }
-    Ok(())
 }
 
 /// Seconds as a duration.

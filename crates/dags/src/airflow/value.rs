@@ -5,19 +5,27 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tradewind_types::Timestamp;
 
-/// Fields of a serialized object, over those of its defaults.
+/// Fields of a serialized object, over those of what stands behind it.
 pub(super) struct Fields<'v> {
     own: &'v Map<String, Value>,
+    /// What a mapped operator was given besides its mapped arguments (`partial_kwargs`).
+    partial: Option<&'v Map<String, Value>>,
     defaults: Option<&'v Map<String, Value>>,
 }
 
 impl<'v> Fields<'v> {
     pub(super) fn new(own: &'v Map<String, Value>) -> Self {
-        Self { own, defaults: None }
+        Self { own, partial: None, defaults: None }
     }
 
-    pub(super) fn with_defaults(own: &'v Map<String, Value>, defaults: &'v Map<String, Value>) -> Self {
-        Self { own, defaults: Some(defaults) }
+    /// The fields of a task. Those of a mapped one are in its `partial_kwargs`, in wrappers where others have none.
+    pub(super) fn of_task(own: &'v Map<String, Value>, defaults: &'v Map<String, Value>) -> Self {
+        let partial = own.get("partial_kwargs").map(unwrapped).and_then(Value::as_object);
+        Self { own, partial, defaults: Some(defaults) }
+    }
+
+    fn find(&self, name: &str) -> Option<&'v Value> {
+        self.own.get(name).or_else(|| self.partial?.get(name)).or_else(|| self.defaults?.get(name))
     }
 
     /// The value with its wrapper, whose type matters to the reader.
@@ -27,7 +35,18 @@ impl<'v> Fields<'v> {
 
     /// The value without its wrapper, a null one being none.
     pub(super) fn raw(&self, name: &str) -> Option<&'v Value> {
-        self.own.get(name).or_else(|| self.defaults?.get(name)).map(unwrapped).filter(|value| !value.is_null())
+        self.find(name).map(unwrapped).filter(|value| !value.is_null())
+    }
+
+    /// Whether the field says something: not absent, null, false, or empty.
+    pub(super) fn is_filled(&self, name: &str) -> bool {
+        match self.raw(name) {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(fields)) => !fields.is_empty(),
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(_) => true,
+        }
     }
 
     fn typed<T>(&self, name: &str, what: &str, read: impl FnOnce(&'v Value) -> Option<T>) -> Result<Option<T>, String> {

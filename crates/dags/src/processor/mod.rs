@@ -3,6 +3,8 @@
 
 mod pipeline;
 mod publish;
+mod threads;
+mod timetables;
 mod watch;
 
 use std::{io, path::PathBuf, time::Duration};
@@ -16,6 +18,7 @@ pub use self::pipeline::LoadedFile;
 use self::{
     pipeline::{Folder, Pipeline},
     publish::{PublishError, Publisher},
+    timetables::{Answerer, is_custom},
     watch::Watch,
 };
 use crate::{ignore::IgnoreSyntax, yaml::YamlSettings};
@@ -83,17 +86,38 @@ impl DagProcessor {
         let settings = absolute(self.settings);
         let mut watch = Watch::new(&settings.folder);
         let (interval, patience) = (settings.scan_interval, settings.patience);
-        let mut round = Round {
-            pipeline: Pipeline::new(settings, self.guest),
-            publisher: Publisher::new(self.client, patience),
-            trouble: None,
+        let (custom, has_custom) = tokio::sync::watch::channel(false);
+        let pipeline = Pipeline::new(settings.clone(), self.guest);
+        let answerer = pipeline.parser().map(|parser| Answerer::new(self.client.clone(), parser, settings));
+        let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
+        let rounds = round.repeat(&mut watch, interval, &cancel);
+        let answers = async {
+            if let Some(answerer) = answerer {
+                answerer.run(has_custom, cancel.clone()).await;
+            }
         };
+        tokio::join!(rounds, answers);
+        round.pipeline.shutdown().await;
+    }
+}
+
+struct Round {
+    pipeline: Pipeline,
+    publisher: Publisher,
+    /// Turns true with the first custom timetable that is seen.
+    custom: tokio::sync::watch::Sender<bool>,
+    /// The trouble that was logged last, so that it is logged once.
+    trouble: Option<String>,
+}
+
+impl Round {
+    async fn repeat(&mut self, watch: &mut Watch, interval: Duration, cancel: &CancellationToken) {
         let mut next_full = tokio::time::Instant::now();
         loop {
             let full = tokio::time::Instant::now() >= next_full;
             let done = tokio::select! {
                 () = cancel.cancelled() => break,
-                done = round.run(full) => done,
+                done = self.run(full) => done,
             };
             if full && done {
                 next_full = tokio::time::Instant::now() + interval;
@@ -105,30 +129,26 @@ impl DagProcessor {
                 () = watch.changed() => tokio::time::sleep(SETTLE).await,
             }
         }
-        round.pipeline.shutdown().await;
     }
-}
 
-struct Round {
-    pipeline: Pipeline,
-    publisher: Publisher,
-    /// The trouble that was logged last, so that it is logged once.
-    trouble: Option<String>,
-}
-
-impl Round {
     /// Scans, parses and publishes once; true when all of it worked.
     async fn run(&mut self, full: bool) -> bool {
         let trouble = match self.pipeline.refresh(Timestamp::now()).await {
             Err(error) => Some(format!("the DAG folder cannot be read: {error}")),
-            Ok(folder) => match self.publisher.publish(&folder, full).await {
-                Ok(()) => None,
-                Err(PublishError::Changed(file)) => {
-                    tracing::debug!(file, "changed while it was published, scanning again");
-                    return false;
+            Ok(folder) => {
+                if folder.files.iter().flat_map(|file| &file.dags).any(|(_, spec)| is_custom(spec)) {
+                    // It stays so: the last good version of a file that broke is still scheduled.
+                    self.custom.send_replace(true);
                 }
-                Err(error) => Some(format!("cannot publish DAGs: {error}")),
-            },
+                match self.publisher.publish(&folder, full).await {
+                    Ok(()) => None,
+                    Err(PublishError::Changed(file)) => {
+                        tracing::debug!(file, "changed while it was published, scanning again");
+                        return false;
+                    }
+                    Err(error) => Some(format!("cannot publish DAGs: {error}")),
+                }
+            }
         };
         match (&trouble, &self.trouble) {
             (Some(now), before) if before.as_ref() != Some(now) => tracing::warn!("{now}; trying again"),

@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tradewind_guest::{GuestEnv, ParseRequest, Parser};
 use tradewind_types::{Bundle, DagSpec, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
 
-use super::ProcessorSettings;
+use super::{ProcessorSettings, threads::on_thread};
 use crate::{
     Problem,
     airflow::convert,
@@ -89,6 +89,11 @@ impl Pipeline {
             error_times: HashMap::new(),
             reported: BTreeSet::new(),
         }
+    }
+
+    /// The interpreter, where there is one; clones share it.
+    pub(crate) fn parser(&self) -> Option<Parser> {
+        self.parser.clone()
     }
 
     pub(crate) async fn shutdown(&self) {
@@ -359,7 +364,7 @@ impl Job {
         let mut request = ParseRequest::new(&self.root, &self.rel);
         request.timeout = self.settings.parse_timeout;
         request.memory_limit_bytes = self.settings.parse_memory_bytes;
-        let parsed = match parser.parse(request).await {
+        let parsed = match on_thread(parser, async move |parser| parser.parse(request).await).await {
             Ok(parsed) => parsed,
             Err(error) => {
                 tracing::error!(file = self.rel, "cannot parse: {error}");
@@ -375,7 +380,7 @@ impl Job {
         };
         let mut outcome = Outcome {
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
-            warnings: parsed.warnings,
+            warnings: parsed.warnings.iter().map(|warning| one_line(warning)).collect(),
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {
@@ -388,9 +393,9 @@ impl Job {
             match convert(dag, &self.rel) {
                 Ok(converted) => {
                     let dag_id = converted.spec.dag_id.clone();
-                    outcome
-                        .warnings
-                        .extend(converted.warnings.into_iter().map(|warning| format!("DAG \"{dag_id}\": {warning}")));
+                    outcome.warnings.extend(
+                        converted.warnings.iter().map(|warning| format!("DAG \"{dag_id}\": {}", one_line(warning))),
+                    );
                     outcome.specs.push(converted.spec);
                 }
                 Err(error) => outcome.problems.push(Problem::new(error.message)),
@@ -403,6 +408,11 @@ impl Job {
         let below = path.strip_prefix(&self.root).ok()?;
         Some(below.to_str()?.to_owned())
     }
+}
+
+/// A remark goes into one line of a listing.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn read_yaml(path: &Path, rel: &str, settings: &YamlSettings) -> Outcome {

@@ -246,6 +246,7 @@ fn request_of(file: &LoadedFile) -> v1::PublishFileRequest {
         bundle: file.bundle.as_ref().map(Into::into),
         errors: file.errors.iter().cloned().map(Into::into).collect(),
         parse_ms: u64::try_from(file.parse_time.as_millis()).unwrap_or(u64::MAX),
+        warnings: file.warnings.clone(),
     }
 }
 
@@ -259,6 +260,10 @@ fn fingerprint(request: &v1::PublishFileRequest) -> String {
     if let Some(bundle) = &request.bundle {
         text.push_str("\nbundle ");
         text.push_str(&bundle.hash);
+    }
+    for warning in &request.warnings {
+        text.push_str("\nwarning ");
+        text.push_str(warning);
     }
     for error in &request.errors {
         text.push_str(&format!("\nerror {:?} {:?} {}", error.line, error.column, error.message));

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{civil, tz::TimeZone};
 use tradewind_types::{
-    DagSource, DagSpec, Operator, Param, RetrySpec, SourceKind, TaskId, TaskSpec, Timestamp, Timetable, TriggerRule,
-    check_key, did_you_mean,
+    Asset, AssetKey, DagSource, DagSpec, SourceKind, TaskId, TaskSpec, Timestamp, Timetable, check_key, did_you_mean,
 };
 
 use super::{
     YamlSettings,
     decode::{Fault, decode, decode_entries, field_names, unknown_field},
-    fields::{DAG_PARTS, DagFields, TaskFields, TaskOnlyFields},
+    fields::{DAG_PARTS, DagFields, TASK_PARTS, TaskFields, TaskOnlyFields},
+    group::Group,
     node::{Entry, Node, Place, Yaml},
-    operators::{find_kind, read_operator},
     schedule::read_schedule,
 };
-use crate::order::{Order, in_order};
+use crate::{
+    check::{Mapped, mapping_faults},
+    order::{Order, in_order},
+};
 
 pub(super) fn dag_field_names() -> Vec<&'static str> {
     let mut names = field_names::<DagFields>().to_vec();
@@ -30,7 +32,7 @@ pub(super) fn default_field_names() -> Vec<&'static str> {
 
 pub(super) fn task_field_names() -> Vec<&'static str> {
     let mut names = field_names::<TaskOnlyFields>().to_vec();
-    names.push("operator");
+    names.extend(TASK_PARTS);
     names.extend(field_names::<TaskFields>());
     names
 }
@@ -38,21 +40,27 @@ pub(super) fn task_field_names() -> Vec<&'static str> {
 /// Builds one DAG.
 pub(super) struct Builder<'n> {
     rel_path: &'n str,
-    root: &'n Node,
+    pub(super) root: &'n Node,
     settings: &'n YamlSettings,
     pub(super) faults: Vec<Fault>,
+    /// Assets as they are named on the way.
+    pub(super) assets: Vec<Asset>,
 }
 
-/// A task with the place of its id, for messages.
-struct Read {
-    spec: TaskSpec,
-    at: Place,
-    depends_at: Place,
+/// A task with places, for messages.
+pub(super) struct Read {
+    pub(super) spec: TaskSpec,
+    /// Of its id.
+    pub(super) at: Place,
+    pub(super) depends_at: Place,
+    pub(super) expand_at: Place,
+    pub(super) group: Option<String>,
+    pub(super) group_at: Place,
 }
 
 impl<'n> Builder<'n> {
     pub(super) fn new(rel_path: &'n str, root: &'n Node, settings: &'n YamlSettings) -> Self {
-        Self { rel_path, root, settings, faults: Vec::new() }
+        Self { rel_path, root, settings, faults: Vec::new(), assets: Vec::new() }
     }
 
     /// The id as the document gives it, for messages.
@@ -60,12 +68,12 @@ impl<'n> Builder<'n> {
         self.root.entry("dag_id")?.node.as_text()
     }
 
-    fn fault(&mut self, at: Place, path: &str, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, at: Place, path: &str, message: impl Into<String>) {
         self.faults.push(Fault::new(at, path, message));
     }
 
     /// Keeps a fault that arose below `step`.
-    fn keep<T>(&mut self, result: Result<T, Fault>, at: Place, step: &str) -> Option<T> {
+    pub(super) fn keep<T>(&mut self, result: Result<T, Fault>, at: Place, step: &str) -> Option<T> {
         result.map_err(|fault| self.faults.push(fault.within(at, step))).ok()
     }
 
@@ -112,6 +120,11 @@ impl<'n> Builder<'n> {
             tags: fields.tags.unwrap_or_default().0,
             owners: Vec::new(),
             params: self.params(),
+            task_limit: fields.task_limit,
+            on_success_callback: false,
+            on_failure_callback: false,
+            deadlines: Vec::new(),
+            assets: Vec::new(),
             tasks: Vec::new(),
             task_groups: Vec::new(),
             source: DagSource { kind: SourceKind::Yaml, rel_path: self.rel_path.to_owned() },
@@ -121,24 +134,32 @@ impl<'n> Builder<'n> {
 
     fn finish(&mut self, mut spec: DagSpec, zone: &TimeZone) -> Option<DagSpec> {
         if let Some(entry) = self.root.entry("schedule") {
-            let schedule = read_schedule(&entry.node, &spec.timezone, self.settings);
+            let schedule = read_schedule(&entry.node, &spec.timezone, self.settings, &mut self.assets);
             if let Some((timetable, text)) = self.keep(schedule, entry.node.at, "schedule") {
                 spec.timetable = timetable;
                 spec.schedule_text = text;
             }
         }
-        for (field, limit) in [("max_active_runs", spec.max_active_runs), ("max_active_tasks", spec.max_active_tasks)] {
-            if limit == 0 {
+        for (field, limit) in [
+            ("max_active_runs", Some(spec.max_active_runs)),
+            ("max_active_tasks", Some(spec.max_active_tasks)),
+            ("task_limit", spec.task_limit),
+        ] {
+            if limit == Some(0) {
                 self.fault(self.root.place_of(field), field, "needs to be at least 1");
             }
         }
         if spec.timetable == Timetable::Continuous && self.root.entry("max_active_runs").is_none() {
             spec.max_active_runs = 1;
         }
-        let tasks = self.tasks(zone);
+        let groups = self.read_groups();
+        let mut tasks = self.tasks(zone, &groups);
         let places: BTreeMap<String, Place> =
             tasks.iter().map(|task| (task.spec.task_id.to_string(), task.at)).collect();
+        spec.task_groups = self.settle_groups(&groups, &mut tasks);
+        self.check_mapping(&tasks);
         spec.tasks = self.ordered(tasks);
+        spec.assets = declared(std::mem::take(&mut self.assets));
         let owners: BTreeSet<&String> = spec.tasks.iter().filter_map(|task| task.owner.as_ref()).collect();
         spec.owners = owners.into_iter().cloned().collect();
         if self.faults.is_empty()
@@ -186,7 +207,7 @@ impl<'n> Builder<'n> {
         }
     }
 
-    fn instant(
+    pub(super) fn instant(
         &mut self,
         node: &Node,
         path: &str,
@@ -210,20 +231,7 @@ impl<'n> Builder<'n> {
         instant
     }
 
-    /// `name: value`, or `name:` with `default` and the keywords of a JSON Schema, as Airflow's `Param`.
-    fn params(&mut self) -> BTreeMap<String, Param> {
-        let Some(entry) = self.root.entry("params") else {
-            return BTreeMap::new();
-        };
-        let Yaml::Map(params) = &entry.node.value else {
-            let message = format!("expects a mapping of names, found {}", entry.node.described());
-            self.fault(entry.node.at, "params", message);
-            return BTreeMap::new();
-        };
-        params.iter().map(|entry| (entry.key.clone(), read_param(&entry.node))).collect()
-    }
-
-    fn tasks(&mut self, zone: &TimeZone) -> Vec<Read> {
+    fn tasks(&mut self, zone: &TimeZone, groups: &[Group]) -> Vec<Read> {
         let defaults = match self.root.entry("default_args") {
             None => TaskFields::default(),
             Some(entry) => {
@@ -268,194 +276,56 @@ impl<'n> Builder<'n> {
                 }
             }
         }
-        self.check_upstreams(&tasks, &first);
+        self.check_upstreams(&mut tasks, &first, groups);
         tasks
     }
 
-    fn task(
-        &mut self,
-        index: usize,
-        named: Option<&Entry>,
-        node: &'n Node,
-        defaults: &TaskFields,
-        zone: &TimeZone,
-    ) -> Option<Read> {
-        let id_entry = node.entry("id");
-        let name = named.map(|entry| entry.key.as_str()).or_else(|| id_entry.and_then(|entry| entry.node.as_text()));
-        let path = name.map_or_else(|| format!("tasks[{}]", index + 1), |name| format!("tasks.{name}"));
-        let before = self.faults.len();
-        let Yaml::Map(entries) = &node.value else {
-            let message = format!("expects a mapping with id and operator, found {}", node.described());
-            self.fault(node.at, &path, message);
-            return None;
-        };
-        let kind = match node.entry("operator") {
-            None => {
-                self.fault(node.at, &path, "the field \"operator\" is missing, e.g. operator: bash");
-                None
-            }
-            Some(entry) => {
-                let kind = decode::<String>(&entry.node)
-                    .and_then(|name| find_kind(&name).map_err(|message| Fault::new(entry.node.at, "", message)));
-                self.keep(kind, entry.node.at, &format!("{path}.operator"))
-            }
-        };
-        let (common, only) = (field_names::<TaskFields>(), field_names::<TaskOnlyFields>());
-        let options = kind.map(|kind| kind.fields()).unwrap_or_default();
-        let (mut of_common, mut of_only, mut of_operator) = (Vec::new(), Vec::new(), Vec::new());
-        for entry in entries.iter().filter(|entry| entry.key != "operator") {
-            let key = entry.key.as_str();
-            if common.contains(&key) {
-                of_common.push(entry);
-            } else if only.contains(&key) {
-                of_only.push(entry);
-            } else if options.contains(&key) {
-                of_operator.push(entry);
-            } else if kind.is_some() {
-                let known: Vec<&str> = options.iter().chain(only).chain(common).copied().collect();
-                self.fault(entry.key_at, &path, unknown_field(key, &known));
-            }
-        }
-        let common: Result<TaskFields, _> = decode_entries(node.at, of_common);
-        let common = self.keep(common, node.at, &path);
-        let only: Result<TaskOnlyFields, _> = decode_entries(node.at, of_only);
-        let only = self.keep(only, node.at, &path);
-        let operator = kind.and_then(|kind| {
-            let operator = read_operator(kind, node, of_operator);
-            self.keep(operator, node.at, &path)
-        });
-        let (common, only, operator) = (common?, only?, operator?);
-        let id = match (named, only.id.as_deref()) {
-            (Some(entry), Some(id)) if id != entry.key => {
-                let at = node.place_of("id");
-                self.fault(at, &path, format!("the id \"{id}\" differs from the key \"{}\"; leave it out", entry.key));
-                return None;
-            }
-            (Some(entry), _) => entry.key.clone(),
-            (None, Some(id)) => id.to_owned(),
-            (None, None) => {
-                self.fault(node.at, &path, "the field \"id\" is missing");
-                return None;
-            }
-        };
-        let at = named.map_or_else(|| node.place_of("id"), |entry| entry.key_at);
-        if let Err(message) = check_key("task id", &id) {
-            self.fault(at, &path, message);
-        }
-        let depends_at = node.place_of("depends_on");
-        let spec = self.assemble(id, operator, &common, only, defaults, node, &path, zone);
-        (self.faults.len() == before).then_some(Read { spec, at, depends_at })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call, with everything that a task is made of")]
-    fn assemble(
-        &mut self,
-        id: String,
-        operator: Operator,
-        own: &TaskFields,
-        only: TaskOnlyFields,
-        defaults: &TaskFields,
-        node: &Node,
-        path: &str,
-        zone: &TimeZone,
-    ) -> TaskSpec {
-        macro_rules! pick {
-            ($field:ident) => {
-                own.$field.clone().or_else(|| defaults.$field.clone())
-            };
-        }
-        let mut spec = TaskSpec::new(id, operator);
-        let retry = RetrySpec::default();
-        spec.upstream = only.depends_on.0.into_iter().map(TaskId::from).collect();
-        spec.trigger_rule = pick!(trigger_rule).unwrap_or(if only.teardown {
-            TriggerRule::AllDoneSetupSuccess
-        } else {
-            TriggerRule::AllSuccess
-        });
-        if let Some(pool) = pick!(pool) {
-            spec.pool = pool.into();
-        }
-        spec.pool_slots = pick!(pool_slots).unwrap_or(spec.pool_slots);
-        if let Some(queue) = pick!(queue) {
-            spec.queue = queue.into();
-        }
-        spec.priority_weight = pick!(priority_weight).map_or(spec.priority_weight, i64::from);
-        spec.weight_rule = pick!(weight_rule).unwrap_or(spec.weight_rule);
-        spec.retry = RetrySpec {
-            retries: pick!(retries).unwrap_or(retry.retries),
-            delay: pick!(retry_delay).map_or(retry.delay, |span| span.0),
-            exponential_backoff: pick!(exponential_backoff).map_or(0.0, |backoff| backoff.0),
-            max_delay: pick!(max_retry_delay).map(|span| span.0),
-        };
-        spec.execution_timeout = pick!(execution_timeout).map(|span| span.0);
-        spec.wait_for_downstream = pick!(wait_for_downstream).unwrap_or(false);
-        // As in Airflow, the one implies the other.
-        spec.depends_on_past = pick!(depends_on_past).unwrap_or(false) || spec.wait_for_downstream;
-        spec.ignore_first_depends_on_past = pick!(ignore_first_depends_on_past).unwrap_or(false);
-        spec.max_active_tis_per_dag = pick!(max_active_tis_per_dag);
-        spec.max_active_tis_per_dagrun = pick!(max_active_tis_per_dagrun);
-        spec.is_setup = only.setup;
-        spec.is_teardown = only.teardown;
-        spec.on_failure_fail_dagrun = only.on_failure_fail_dagrun;
-        spec.owner = pick!(owner);
-        spec.do_xcom_push = pick!(do_xcom_push).unwrap_or(true);
-        let start = pick!(start_date);
-        spec.start_date = self.instant(node, &format!("{path}."), "start_date", start.as_deref(), zone);
-        let end = pick!(end_date);
-        spec.end_date = self.instant(node, &format!("{path}."), "end_date", end.as_deref(), zone);
-        self.check_task(&spec, node, path);
-        spec
-    }
-
-    fn check_task(&mut self, spec: &TaskSpec, node: &Node, path: &str) {
-        let mut fault = |field: &str, message: String| {
-            self.fault(node.place_of(field), &format!("{path}.{field}"), message);
-        };
-        if spec.pool_slots == 0 {
-            fault("pool_slots", "needs to be at least 1".to_owned());
-        }
-        for (field, limit) in [
-            ("max_active_tis_per_dag", spec.max_active_tis_per_dag),
-            ("max_active_tis_per_dagrun", spec.max_active_tis_per_dagrun),
-        ] {
-            if limit == Some(0) {
-                fault(field, "needs to be at least 1".to_owned());
-            }
-        }
-        if spec.execution_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            fault("execution_timeout", "needs to be longer than 0".to_owned());
-        }
-        if spec.is_setup && spec.is_teardown {
-            fault("teardown", "a task is a setup or a teardown, not both".to_owned());
-        }
-        if spec.on_failure_fail_dagrun && !spec.is_teardown {
-            fault("on_failure_fail_dagrun", "goes with teardown only".to_owned());
-        }
-        for (field, what, name) in
-            [("pool", "pool name", spec.pool.as_str()), ("queue", "queue name", spec.queue.as_str())]
-        {
-            if let Err(message) = check_key(what, name) {
-                fault(field, message);
-            }
-        }
-    }
-
-    fn check_upstreams(&mut self, tasks: &[Read], known: &BTreeMap<String, u32>) {
+    /// Checks what tasks depend on, and has them depend on what they are mapped over.
+    fn check_upstreams(&mut self, tasks: &mut [Read], known: &BTreeMap<String, u32>, groups: &[Group]) {
         // When a task could not be read, what depends on it would be blamed, too.
         let all_read = self.faults.is_empty();
+        let group_ids = || groups.iter().map(Group::id);
         for task in tasks {
-            let id = &task.spec.task_id;
+            let id = task.spec.task_id.clone();
             for upstream in &task.spec.upstream {
-                let message = if upstream == id {
+                let is_known = known.contains_key(upstream.as_str()) || group_ids().any(|id| id == upstream.as_str());
+                let message = if *upstream == id {
                     "a task cannot depend on itself".to_owned()
-                } else if !known.contains_key(upstream.as_str()) && all_read {
-                    let near = did_you_mean(upstream.as_str(), known.keys().map(String::as_str));
+                } else if !is_known && all_read {
+                    let near = did_you_mean(upstream.as_str(), known.keys().map(String::as_str).chain(group_ids()));
                     format!("there is no task \"{upstream}\"{near}")
                 } else {
                     continue;
                 };
-                self.fault(task.depends_at, &format!("tasks.{id}.depends_on"), message);
+                self.faults.push(Fault::new(task.depends_at, format!("tasks.{id}.depends_on"), message));
             }
+            let over: Vec<TaskId> = task.spec.expand.iter().flat_map(|expand| expand.dependencies()).cloned().collect();
+            for upstream in over {
+                let message = if upstream == id {
+                    "a task cannot be mapped over its own result".to_owned()
+                } else if !known.contains_key(upstream.as_str()) && all_read {
+                    let near = did_you_mean(upstream.as_str(), known.keys().map(String::as_str));
+                    format!("there is no task \"{upstream}\" to map over{near}")
+                } else {
+                    if !task.spec.upstream.contains(&upstream) {
+                        task.spec.upstream.push(upstream);
+                    }
+                    continue;
+                };
+                self.faults.push(Fault::new(task.expand_at, format!("tasks.{id}.expand"), message));
+            }
+        }
+    }
+
+    fn check_mapping(&mut self, tasks: &[Read]) {
+        if !self.faults.is_empty() {
+            return;
+        }
+        let specs: Vec<TaskSpec> = tasks.iter().map(|task| task.spec.clone()).collect();
+        for (mapped, message) in mapping_faults(&specs, &[]) {
+            let Mapped::Task(id) = mapped else { continue };
+            let at = tasks.iter().find(|task| task.spec.task_id == id).map_or(self.root.at, |task| task.expand_at);
+            self.fault(at, &format!("tasks.{id}.expand"), message);
         }
     }
 
@@ -478,21 +348,14 @@ impl<'n> Builder<'n> {
     }
 }
 
-fn read_param(node: &Node) -> Param {
-    let plain = || Param { value: node.to_json(), description: None, schema: serde_json::json!({}) };
-    let Yaml::Map(entries) = &node.value else {
-        return plain();
-    };
-    let Some(default) = node.entry("default") else {
-        return plain();
-    };
-    Param {
-        value: default.node.to_json(),
-        description: node.entry("description").and_then(|entry| entry.node.as_text()).map(ToOwned::to_owned),
-        schema: entries
-            .iter()
-            .filter(|entry| !matches!(entry.key.as_str(), "default" | "description"))
-            .map(|entry| (entry.key.clone(), entry.node.to_json()))
-            .collect(),
+/// Each asset once; a mention that says more counts more.
+fn declared(assets: Vec<Asset>) -> Vec<Asset> {
+    let mut found: BTreeMap<AssetKey, Asset> = BTreeMap::new();
+    for asset in assets {
+        let says_more = |known: &Asset| known.extra == serde_json::json!({}) && asset.extra != known.extra;
+        if found.get(&asset.key).is_none_or(says_more) {
+            found.insert(asset.key.clone(), asset);
+        }
     }
+    found.into_values().collect()
 }

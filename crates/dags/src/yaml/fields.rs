@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
-use tradewind_types::{SensorMode, TriggerRule, WeightRule};
+use tradewind_types::{ConcurrencyLimit, SensorMode, TriggerRule, WeightRule};
 
 use super::span::Span;
 
-/// What a DAG says besides its tasks. `schedule`, `params`, `default_args` and `tasks` have forms of their own and are read
-/// apart.
+/// What a DAG says besides its tasks. `schedule`, `params`, `default_args`, `task_groups` and `tasks` have forms of their
+/// own and are read apart.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DagFields {
@@ -24,6 +24,7 @@ pub(crate) struct DagFields {
     pub(crate) catchup: Option<bool>,
     pub(crate) max_active_runs: Option<u32>,
     pub(crate) max_active_tasks: Option<u32>,
+    pub(crate) task_limit: Option<u32>,
     pub(crate) max_consecutive_failed_dag_runs: Option<u32>,
     pub(crate) dagrun_timeout: Option<Span>,
     pub(crate) fail_fast: Option<bool>,
@@ -32,7 +33,7 @@ pub(crate) struct DagFields {
 }
 
 /// The fields of a DAG that are read apart.
-pub(crate) const DAG_PARTS: [&str; 4] = ["schedule", "params", "default_args", "tasks"];
+pub(crate) const DAG_PARTS: [&str; 5] = ["schedule", "params", "default_args", "task_groups", "tasks"];
 
 /// What every task may say, and `default_args` for all of them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,26 +53,54 @@ pub(crate) struct TaskFields {
     pub(crate) execution_timeout: Option<Span>,
     pub(crate) depends_on_past: Option<bool>,
     pub(crate) wait_for_downstream: Option<bool>,
+    pub(crate) wait_for_past_depends_before_skipping: Option<bool>,
     pub(crate) ignore_first_depends_on_past: Option<bool>,
     pub(crate) max_active_tis_per_dag: Option<u32>,
     pub(crate) max_active_tis_per_dagrun: Option<u32>,
+    pub(crate) concurrency: Option<OneOrMany<ConcurrencyLimit>>,
     pub(crate) do_xcom_push: Option<bool>,
     pub(crate) start_date: Option<String>,
     pub(crate) end_date: Option<String>,
 }
 
-/// What only a task itself may say. Its `operator` and the operator's options are read apart.
+/// What only a task itself may say. Its parts and the operator's options are read apart.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TaskOnlyFields {
     pub(crate) id: Option<String>,
     pub(crate) depends_on: OneOrMany<String>,
+    pub(crate) group: Option<String>,
     pub(crate) setup: bool,
     pub(crate) teardown: bool,
     pub(crate) on_failure_fail_dagrun: bool,
 }
 
-/// `schedule` as a mapping.
+/// The fields of a task that are read apart.
+pub(crate) const TASK_PARTS: [&str; 4] = ["operator", "expand", "outlets", "inlets"];
+
+/// A task group.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GroupFields {
+    pub(crate) parent: Option<String>,
+    pub(crate) tooltip: Option<String>,
+    pub(crate) depends_on: OneOrMany<String>,
+}
+
+/// An asset as a mapping.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AssetFields {
+    pub(crate) name: Option<String>,
+    pub(crate) uri: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) extra: Option<BTreeMap<String, Value>>,
+    pub(crate) alias: Option<String>,
+    #[serde(rename = "ref")]
+    pub(crate) reference: Option<String>,
+}
+
+/// `schedule` as a mapping; its `assets` are read apart.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ScheduleFields {
@@ -207,6 +236,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(de::value::SeqAccessDeserializer::new(items)).map(OneOrMany)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(entries)).map(|one| OneOrMany(vec![one]))
             }
 
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {

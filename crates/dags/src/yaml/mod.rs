@@ -3,13 +3,18 @@
 //! A file holds one DAG, or several with `---` between them. A document that is wrong costs its own DAG only; a file that is
 //! no YAML at all costs all of them.
 
+mod asset;
 mod build;
 mod decode;
 mod fields;
+mod group;
+mod mapping;
 mod node;
 mod operators;
+mod params;
 mod schedule;
 mod span;
+mod task;
 
 use std::collections::BTreeMap;
 
@@ -137,13 +142,15 @@ fn syntax_problem(error: &serde_saphyr::Error, text: &str) -> Problem {
 }
 
 /// The names of the fields of each part of a YAML DAG, for the test that compares them with the JSON Schema and the
-/// document: `dag`, `task`, `schedule`, and `operator.KIND` for each operator.
+/// document: `dag`, `task`, `task_group`, `schedule`, `asset`, and `operator.KIND` for each operator.
 pub fn documented_fields() -> BTreeMap<String, Vec<&'static str>> {
     let mut parts = BTreeMap::from([
         ("dag".to_owned(), build::dag_field_names()),
         ("default_args".to_owned(), build::default_field_names()),
         ("task".to_owned(), build::task_field_names()),
-        ("schedule".to_owned(), decode::field_names::<fields::ScheduleFields>().to_vec()),
+        ("task_group".to_owned(), decode::field_names::<fields::GroupFields>().to_vec()),
+        ("schedule".to_owned(), schedule::schedule_field_names()),
+        ("asset".to_owned(), decode::field_names::<fields::AssetFields>().to_vec()),
     ]);
     for kind in operators::KINDS {
         parts.insert(format!("operator.{}", kind.name), kind.fields());

@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
-use tradewind_types::{Delta, RunImmediately, Timetable, did_you_mean};
+use tradewind_types::{Asset, Delta, RunImmediately, Timetable, did_you_mean};
 
 use super::{
     YamlSettings,
-    decode::{Fault, decode},
+    asset::read_condition,
+    decode::{Fault, decode, decode_entries, field_names, unknown_field},
     fields::{Immediately, ScheduleFields},
-    node::{Node, Yaml},
+    node::{Entry, Node, Yaml},
     span::{parse_span, show_span},
 };
+use crate::airflow::asset::show_condition;
+
+/// The fields of a schedule that is a mapping.
+pub(super) fn schedule_field_names() -> Vec<&'static str> {
+    let mut names = field_names::<ScheduleFields>().to_vec();
+    names.push("assets");
+    names
+}
 
 /// Airflow's presets (`utils/dates.py`).
 const PRESETS: [(&str, &str); 6] = [
@@ -26,7 +35,12 @@ const PRESETS: [(&str, &str); 6] = [
 pub(super) type Schedule = (Timetable, Option<String>);
 
 /// Reads a schedule; `zone` is the DAG's.
-pub(super) fn read_schedule(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Schedule, Fault> {
+pub(super) fn read_schedule(
+    node: &Node,
+    zone: &str,
+    settings: &YamlSettings,
+    assets: &mut Vec<Asset>,
+) -> Result<Schedule, Fault> {
     let fault = |message: String| Fault::new(node.at, "", message);
     match &node.value {
         Yaml::Null => Ok((Timetable::None, None)),
@@ -39,7 +53,22 @@ pub(super) fn read_schedule(node: &Node, zone: &str, settings: &YamlSettings) ->
             let crons: Vec<String> = decode(node)?;
             checked(many(crons.clone(), zone, Delta::default(), RunImmediately::Auto), Some(crons.join(", ")), node)
         }
-        Yaml::Map(_) => from_fields(node, zone, settings),
+        Yaml::Map(entries) => match node.entry("assets") {
+            None => from_fields(node, entries.iter().collect(), zone, settings),
+            Some(named) => {
+                let rest: Vec<&Entry> = entries.iter().filter(|entry| entry.key != "assets").collect();
+                let condition = read_condition(&named.node, assets);
+                let condition = condition.map_err(|fault| fault.within(named.node.at, "assets"))?;
+                let text = show_condition(&condition);
+                if rest.is_empty() {
+                    return Ok((Timetable::Assets { condition }, Some(text)));
+                }
+                let (timetable, inner) = from_fields(node, rest, zone, settings)?;
+                let texts: Vec<String> = inner.into_iter().chain([text]).collect();
+                let timetable = Timetable::AssetOrTime { timetable: Box::new(timetable), condition };
+                Ok((timetable, Some(texts.join(" or "))))
+            }
+        },
         _ => Err(fault(format!(
             "expects a cron expression, a preset such as @daily or a duration such as 30m, found {}",
             node.described()
@@ -92,8 +121,12 @@ fn from_text(text: &str, zone: &str, settings: &YamlSettings) -> Result<Timetabl
     }
 }
 
-fn from_fields(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Schedule, Fault> {
-    let fields: ScheduleFields = decode(node)?;
+fn from_fields(node: &Node, entries: Vec<&Entry>, zone: &str, settings: &YamlSettings) -> Result<Schedule, Fault> {
+    let known = schedule_field_names();
+    if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
+        return Err(Fault::new(entry.key_at, "", unknown_field(&entry.key, &known)));
+    }
+    let fields: ScheduleFields = decode_entries(node.at, entries)?;
     let fault = |key: &str, message: &str| Fault::new(node.place_of(key), key, message);
     let zone = fields.timezone.as_deref().unwrap_or(zone);
     let intervals = fields.data_interval.unwrap_or(settings.create_cron_data_intervals);
@@ -109,7 +142,7 @@ fn from_fields(node: &Node, zone: &str, settings: &YamlSettings) -> Result<Sched
     let (timetable, shown) = match (&fields.cron, fields.every) {
         (Some(_), Some(_)) => return Err(fault("every", "does not go with cron: give one of them")),
         (None, None) => {
-            return Err(Fault::new(node.at, "", "needs \"cron\" or \"every\""));
+            return Err(Fault::new(node.at, "", "needs \"cron\", \"every\" or \"assets\""));
         }
         (None, Some(every)) => {
             if fields.run_immediately.is_some() {
@@ -175,9 +208,6 @@ fn every_timetable(every: Duration, intervals: bool, interval: Delta) -> Result<
 }
 
 fn delta(span: Duration) -> Delta {
-    Delta {
-        months: 0,
-        // Durations here are below 100 years.
-        micros: i64::try_from(span.as_micros()).unwrap_or(i64::MAX),
-    }
+    // Durations here are below 100 years.
+    Delta::calendar(0, i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
 }

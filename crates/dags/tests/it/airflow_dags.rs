@@ -3,20 +3,16 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use tradewind_dags::airflow::{ConvertError, Converted, convert};
+use tradewind_dags::airflow::{Converted, convert};
 use tradewind_types::{Delta, Operator, RunImmediately, SourceKind, TaskId, Timetable, TriggerRule, WeightRule};
 
-fn fixture(name: &str) -> Value {
+pub fn fixture(name: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/airflow").join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn converted(name: &str) -> Converted {
+pub fn converted(name: &str) -> Converted {
     convert(&fixture(name), &format!("{name}.py")).unwrap()
-}
-
-fn refused(name: &str) -> ConvertError {
-    convert(&fixture(name), "x.py").unwrap_err()
 }
 
 #[test]
@@ -135,30 +131,6 @@ fn setups_and_teardowns_are_known() {
 }
 
 #[test]
-fn mapped_tasks_are_refused_by_name() {
-    let error = refused("mapped");
-    assert_eq!(error.dag_id.as_deref(), Some("mapped"));
-    assert_eq!(
-        error.message,
-        "DAG \"mapped\": the tasks \"greet\", \"sh\" are mapped (expand), which is not supported yet; write one task for \
-         each value, or loop in one task"
-    );
-    let error = refused("mapped_group");
-    assert!(
-        error.message.contains("the task group \"group\" is mapped (expand), which is not supported yet"),
-        "{error}"
-    );
-}
-
-#[test]
-fn tasks_that_start_from_a_trigger_are_warned_about() {
-    let Converted { spec, warnings } = converted("deferring");
-    assert_eq!(spec.tasks.len(), 2);
-    assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("\"from_trigger\" starts from its trigger"), "{warnings:?}");
-}
-
-#[test]
 fn timetables_are_read_by_class() {
     let cron = |cron: &str, timezone: &str| Timetable::CronTrigger {
         cron: cron.to_owned(),
@@ -182,7 +154,7 @@ fn timetables_are_read_by_class() {
         ("delta", Timetable::DeltaTrigger { delta: Delta::seconds(5400), interval: zero }, Some("1:30:00")),
         (
             "relativedelta",
-            Timetable::DeltaTrigger { delta: Delta { months: 1, micros: 2 * 86_400_000_000 }, interval: zero },
+            Timetable::DeltaTrigger { delta: Delta::calendar(1, 2 * 86_400_000_000), interval: zero },
             Some("1 month, 2 days"),
         ),
         (
@@ -214,18 +186,27 @@ fn timetables_are_read_by_class() {
 }
 
 #[test]
-fn schedules_of_later_versions_are_kept_and_reported() {
-    for (name, class) in [
-        ("asset", "airflow.timetables.simple.AssetTriggeredTimetable"),
-        ("asset_or_time", "airflow.timetables.assets.AssetOrTimeSchedule"),
-    ] {
-        let Converted { spec, warnings } = converted(&format!("schedule_{name}"));
-        let Timetable::Other { class: found, data } = &spec.timetable else { panic!("{:?}", spec.timetable) };
-        assert_eq!(found, class);
-        assert!(data.contains("s3://bucket/key"), "{data}");
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("not supported yet: the DAG runs only when it is triggered"), "{warnings:?}");
-    }
+fn what_the_engine_does_not_know_is_left_to_a_guest() {
+    let mut serialized = fixture("schedule_cron");
+    let timetable = |serialized: &Value| {
+        let Converted { spec, warnings } = convert(serialized, "x.py").unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        (spec.timetable, spec.schedule_text)
+    };
+    serialized["dag"]["timetable"] =
+        json!({"__type": "team.timetables.Workdays", "__var": {"hour": 6, "at": [1]}, "periodic": false});
+    let custom = |periodic| Timetable::Custom {
+        class: "team.timetables.Workdays".to_owned(),
+        data: r#"{"at":[1],"hour":6}"#.to_owned(),
+        periodic,
+    };
+    assert_eq!(timetable(&serialized), (custom(false), Some("Workdays".to_owned())));
+    serialized["dag"]["timetable"]["periodic"] = json!(true);
+    assert_eq!(timetable(&serialized).0, custom(true));
+    // Of a later Airflow, say.
+    serialized["dag"]["timetable"] = json!({"__type": "airflow.timetables.later.Moon"});
+    let Timetable::Custom { class, periodic: true, .. } = timetable(&serialized).0 else { panic!("not custom") };
+    assert_eq!(class, "airflow.timetables.later.Moon");
 }
 
 #[test]

@@ -59,9 +59,21 @@ async fn bad_python_files_cost_an_import_error_each_and_nothing_else() {
         ),
         (
             "mapped.py",
-            "with DAG('mapped'):\n    BashOperator.partial(task_id='many').expand(bash_command=['a', 'b'])\n",
-            "the task \"many\" is mapped (expand), which is not supported yet",
+            "with DAG('mapped'):\n    BashOperator.partial(task_id='many').expand(bash_command='no list')\n",
+            "expand() got an unexpected type 'str' for keyword argument bash_command",
+            Some(4),
+        ),
+        (
+            "limits.py",
+            "with DAG('limits'):\n    BashOperator(task_id='t', bash_command='a', executor_config={'tradewind': {'limit': 1}})\n",
+            "the task \"t\": executor_config[\"tradewind\"][\"limit\"] is unknown",
             None,
+        ),
+        (
+            "rule.py",
+            "with DAG('rule'):\n    BashOperator(task_id='t', bash_command='a', trigger_rule='all_don')\n",
+            "all_don",
+            Some(4),
         ),
     ];
     for (file, text, _, _) in cases {
@@ -89,7 +101,7 @@ async fn a_file_with_one_bad_dag_keeps_its_good_one() {
     dags.write(
         "two.py",
         python_dag("sound")
-            + "with DAG(\"unsound\"):\n    BashOperator.partial(task_id=\"many\").expand(bash_command=[\"a\"])\n",
+            + "with DAG(\"unsound\"):\n    BashOperator(task_id=\"t\", bash_command=\"a\", executor_config={\"tradewind\": 1})\n",
     );
     let folder = dags.load_python().await;
     assert_eq!(dag_ids(&folder), ["sound"]);

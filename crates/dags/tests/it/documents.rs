@@ -35,6 +35,9 @@ fn the_schema_has_every_field_and_no_other() {
     let schedule = schema["properties"]["schedule"]["oneOf"].as_array().unwrap().last().unwrap();
     assert_eq!(names(&schedule["properties"]), set(&fields["schedule"]));
 
+    assert_eq!(names(&schema["definitions"]["task_group"]["properties"]), set(&fields["task_group"]));
+    assert_eq!(names(&schema["definitions"]["asset"]["oneOf"][1]["properties"]), set(&fields["asset"]));
+
     let task = &schema["definitions"]["task"];
     let kinds: BTreeSet<String> = task["properties"]["operator"]["oneOf"]
         .as_array()
@@ -119,6 +122,7 @@ fn the_schema_refuses_what_the_reader_refuses() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     let dag = |task: Value| json!({"dag_id": "d", "tasks": [task]});
     assert!(validator.is_valid(&dag(json!({"id": "a", "operator": "bash", "command": "x", "retries": 2}))));
+    assert!(validator.is_valid(&dag(json!({"id": "a", "operator": "bash", "expand": {"command": ["x"]}}))));
     for wrong in [
         json!({"id": "a", "operator": "bash", "command": "x", "retires": 2}),
         json!({"id": "a", "operator": "bash"}),
@@ -127,6 +131,10 @@ fn the_schema_refuses_what_the_reader_refuses() {
         json!({"id": "a", "operator": "noop", "command": "x"}),
         json!({"id": "a", "operator": "bash", "command": "x", "trigger_rule": "all_don"}),
         json!({"operator": "empty"}),
+        json!({"id": "a", "operator": "bash", "expand": {}}),
+        json!({"id": "a", "operator": "bash", "expand": {"command": "x"}}),
+        json!({"id": "a", "operator": "bash", "command": "x", "outlets": [{"nam": "y"}]}),
+        json!({"id": "a", "operator": "bash", "command": "x", "concurrency": {"key": "y", "limit": 0}}),
     ] {
         assert!(!validator.is_valid(&dag(wrong.clone())), "{wrong}");
         let text = dag(wrong).to_string();

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use tradewind_dags::load_local;
+use tradewind_proto::v1;
+use tradewind_types::{Timestamp, Timetable};
 
 use crate::support::{Dags, Leader, Running, python_dag, yaml_dag};
 
@@ -204,5 +206,135 @@ async fn a_missing_folder_makes_nothing_stale() {
     dags.write("b.yaml", yaml_dag("b"));
     leader.wait_for("b is published", |seen| seen.dag_ids().len() == 2).await;
     assert_eq!(leader.with(|seen| seen.stale.len()), 0);
+    running.stop().await;
+}
+
+const TIMETABLES: &str = r#"
+import datetime
+import time
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+
+
+class Sevens(Timetable):
+    periodic = False
+
+    def infer_manual_data_interval(self, *, run_after):
+        return DataInterval.exact(run_after)
+
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        start = restriction.earliest if last_automated_data_interval is None else last_automated_data_interval.end
+        if restriction.latest is not None and start > restriction.latest:
+            return None
+        return DagRunInfo.interval(start, start + datetime.timedelta(hours=7))
+
+
+class Raising(Sevens):
+    def next_dagrun_info(self, **kwargs):
+        raise ValueError("no calendar today")
+
+
+class Hanging(Sevens):
+    def next_dagrun_info(self, **kwargs):
+        time.sleep(600)
+
+
+for name, timetable in {"sevens": Sevens(), "raising": Raising(), "hanging": Hanging()}.items():
+    with DAG(name, schedule=timetable, start_date=datetime.datetime(2026, 1, 1)):
+        BashOperator(task_id="only", bash_command="true")
+"#;
+
+fn question(dag_id: &str, number: u64) -> v1::TimetableQuestion {
+    let micros = |text: &str| text.parse::<Timestamp>().unwrap().as_microsecond();
+    v1::TimetableQuestion {
+        dag_id: dag_id.to_owned(),
+        question: number,
+        rel_path: "timetables.py".to_owned(),
+        now: micros("2026-01-05T00:00:00Z"),
+        earliest: Some(micros("2026-01-01T00:00:00Z")),
+        latest: Some(micros("2026-01-02T00:00:00Z")),
+        ..v1::TimetableQuestion::default()
+    }
+}
+
+#[tokio::test]
+async fn custom_timetables_are_asked() {
+    let dags = Dags::new();
+    dags.write("plain.yaml", yaml_dag("plain"));
+    let mut leader = Leader::start().await;
+    let mut settings = dags.settings();
+    settings.parse_timeout = Duration::from_secs(8);
+    let running = Running::start(settings, &leader, Some(dags.guest()));
+    leader.wait_for_scans(5).await;
+    assert_eq!(leader.with(|seen| seen.fetched), 0, "nobody asks while there is no custom timetable");
+
+    dags.write("timetables.py", TIMETABLES);
+    leader.wait_for("the DAGs are published", |seen| seen.dag_ids().len() == 4).await;
+    leader.with(|seen| {
+        assert!(seen.errors["timetables.py"].is_empty(), "{:?}", seen.errors);
+        let Timetable::Custom { class, periodic, .. } = &seen.dags["timetables.py"]["sevens"].1.timetable else {
+            panic!("{:?}", seen.dags["timetables.py"]["sevens"].1.timetable)
+        };
+        assert!(class.ends_with("Sevens") && !periodic, "{class}");
+        let after = "2026-01-01T21:00:00Z".parse::<Timestamp>().unwrap().as_microsecond();
+        let mut second = question("sevens", 2);
+        (second.last_start, second.last_end) = (Some(after - 1), Some(after));
+        seen.questions = vec![question("hanging", 1), question("sevens", 1), question("raising", 9), second];
+    });
+    let times = |run: &v1::TimetableRun| {
+        [Some(run.data_interval_start), Some(run.data_interval_end), Some(run.run_after), run.logical_date]
+            .map(|micros| Timestamp::from_microsecond(micros.unwrap()).unwrap().to_string())
+    };
+    let answer = |seen: &crate::support::Seen, dag_id: &str, number: u64| {
+        seen.answers.iter().find(|answer| answer.dag_id == dag_id && answer.question == number).cloned()
+    };
+    // The one that hangs keeps the others waiting no longer than it takes to ask them.
+    leader.wait_for("the others are answered", |seen| seen.answers.len() >= 3).await;
+    leader.with(|seen| {
+        assert_eq!(answer(seen, "hanging", 1), None);
+        let first = answer(seen, "sevens", 1).unwrap();
+        let [start, end] = ["2026-01-01T00:00:00Z", "2026-01-01T07:00:00Z"];
+        assert_eq!(times(&first.next.unwrap()), [start, end, end, start]);
+        let second = answer(seen, "sevens", 2).unwrap();
+        let [start, end] = ["2026-01-01T21:00:00Z", "2026-01-02T04:00:00Z"];
+        assert_eq!(times(&second.next.unwrap()), [start, end, end, start]);
+        let raised = answer(seen, "raising", 9).unwrap();
+        assert_eq!(raised.next, None);
+        assert!(raised.error.unwrap().contains("no calendar today"), "the error says what was raised");
+        let mut last = question("sevens", 3);
+        let after = "2026-01-02T04:00:00Z".parse::<Timestamp>().unwrap().as_microsecond();
+        (last.last_start, last.last_end) = (Some(after - 1), Some(after));
+        seen.questions.push(last);
+    });
+    leader.wait_for("no further run", |seen| answer(seen, "sevens", 3).is_some()).await;
+    let last = leader.with(|seen| answer(seen, "sevens", 3)).unwrap();
+    assert_eq!((last.next, last.error), (None, None));
+    for number in 100..110 {
+        leader.with(|seen| seen.questions.push(question("sevens", number)));
+        leader.wait_for("a follow-up", |seen| answer(seen, "sevens", number).is_some()).await;
+    }
+    leader.with(|seen| {
+        let times =
+            |number| seen.answers.iter().filter(move |answer| answer.question == number && answer.dag_id == "sevens");
+        assert_eq!((100..110).map(|number| times(number).count()).max(), Some(1), "each is answered once");
+    });
+    leader.wait_for("the one that hangs was stopped", |seen| answer(seen, "hanging", 1).is_some()).await;
+    let hung = leader.with(|seen| answer(seen, "hanging", 1)).unwrap();
+    assert!(hung.error.unwrap().contains("stopped"), "the error says that it took too long");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn remarks_are_published() {
+    let dags = Dags::new();
+    let text = python_dag("remarks").replace("(\"remarks\")", "(\"remarks\", allowed_run_types=[\"manual\"])");
+    dags.write("remarks.py", text);
+    let mut leader = Leader::start().await;
+    let running = Running::start(dags.settings(), &leader, Some(dags.guest()));
+    leader.wait_for("it is published", |seen| seen.dag_ids().contains("remarks")).await;
+    let warnings = leader.with(|seen| seen.warnings["remarks.py"].clone());
+    assert_eq!(warnings, ["DAG \"remarks\": its allowed_run_types are not supported: runs of every type are allowed"]);
     running.stop().await;
 }

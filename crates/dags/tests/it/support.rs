@@ -120,6 +120,14 @@ pub struct Seen {
     pub turned_away: u64,
     /// DAGs that were ever stale.
     pub stale: BTreeSet<String>,
+    /// The remarks about each file.
+    pub warnings: BTreeMap<String, Vec<String>>,
+    /// Questions about custom timetables that wait.
+    pub questions: Vec<v1::TimetableQuestion>,
+    /// How often they were fetched.
+    pub fetched: u64,
+    /// The answers.
+    pub answers: Vec<v1::TimetableAnswer>,
 }
 
 impl Seen {
@@ -225,8 +233,31 @@ impl v1::dag_service_server::DagService for Service {
             }
             known.extend(dags);
             seen.errors.insert(request.rel_path.clone(), request.errors);
+            seen.warnings.insert(request.rel_path.clone(), request.warnings);
             seen.publications.push(request.rel_path);
             Ok(v1::PublishFileResponse { refused, warnings: Vec::new() })
+        })
+    }
+
+    async fn timetable_questions(
+        &self,
+        _: Request<v1::TimetableQuestionsRequest>,
+    ) -> Result<Response<v1::TimetableQuestionsResponse>, Status> {
+        self.answer(|seen| {
+            seen.fetched += 1;
+            Ok(v1::TimetableQuestionsResponse { questions: seen.questions.clone() })
+        })
+    }
+
+    async fn answer_timetable(
+        &self,
+        request: Request<v1::TimetableAnswer>,
+    ) -> Result<Response<v1::TimetableAnswerResponse>, Status> {
+        self.answer(|seen| {
+            let answer = request.into_inner();
+            seen.questions.retain(|open| (&open.dag_id, open.question) != (&answer.dag_id, answer.question));
+            seen.answers.push(answer);
+            Ok(v1::TimetableAnswerResponse {})
         })
     }
 

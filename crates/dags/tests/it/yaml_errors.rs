@@ -3,7 +3,7 @@
 use tradewind_dags::yaml::{YamlSettings, parse_yaml};
 
 /// Each problem as `LINE:COLUMN message`.
-fn problems(text: &str) -> Vec<String> {
+pub fn problems(text: &str) -> Vec<String> {
     let file = parse_yaml("d.yaml", text, &YamlSettings::default());
     file.problems
         .iter()
@@ -165,7 +165,7 @@ fn schedules_are_checked() {
     assert_eq!(with("'@dayly'"), "2:11 schedule: there is no preset \"@dayly\" (did you mean \"@daily\"?)");
     assert!(with("tomorrow").starts_with("2:11 schedule: \"tomorrow\" is no schedule: write a cron expression"));
     assert!(with("0s").starts_with("2:11 schedule: a schedule needs time between its runs"));
-    assert_eq!(with("{timezone: UTC}"), "2:11 schedule: needs \"cron\" or \"every\"");
+    assert_eq!(with("{timezone: UTC}"), "2:11 schedule: needs \"cron\", \"every\" or \"assets\"");
     assert_eq!(with("{cron: '* * * * *', every: 5m}"), "2:38 schedule.every: does not go with cron: give one of them");
     let zone = problems("dag_id: d\ntimezone: Mars/Base\ntasks: {t: {operator: empty}}\n");
     assert_eq!(zone, ["2:11 timezone: \"Mars/Base\" is no IANA time zone, e.g. UTC or Europe/London"]);

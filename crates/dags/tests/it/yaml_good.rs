@@ -15,7 +15,7 @@ fn parse(text: &str) -> Vec<DagSpec> {
     file.dags
 }
 
-fn one(text: &str) -> DagSpec {
+pub fn one(text: &str) -> DagSpec {
     let mut dags = parse(text);
     assert_eq!(dags.len(), 1);
     dags.remove(0)

@@ -1,24 +1,32 @@
-//! Cron expressions as Airflow's croniter reads them, over wall-clock time as Airflow's `timetables/_cron.py` does.
-//!
-//! The field syntax is parsed here (croniter's 6-field form has its seconds last, ranges may wrap, `5/15` is allowed, the
-//! last Friday is `L5`), which also lets an error name its field; the search itself is croner's, on civil datetimes.
+//! Cron expressions over wall-clock time, as Airflow's `timetables/_cron.py` does it on top of croniter.
 
-use std::collections::BTreeSet;
-
-use croner::parser::{CronParser, Seconds, Year};
 use jiff::{
+    Span, ToSpan,
     civil::DateTime,
-    tz::{TimeZone, TimeZoneDatabase},
+    tz::{Offset, TimeZone, TimeZoneDatabase},
 };
 use tradewind_types::Timestamp;
+
+use super::pattern::Pattern;
+
+/// What becomes of ticks when the clocks change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dst {
+    /// As Airflow: a skipped time moves on by what is skipped, a repeated one counts the second time. When an hour's ticks
+    /// thereby pass others, they are lost, or come again as the start of an interval.
+    #[default]
+    Airflow,
+    /// The same instants, but always the next one or the last one in real time: no tick is lost, intervals have no gaps. A
+    /// schedule with an open hour field ticks whenever its wall-clock time comes, twice if that comes twice.
+    Strict,
+}
 
 /// A parsed cron expression with its zone.
 #[derive(Clone, Debug)]
 pub struct Cron {
-    pattern: croner::Cron,
+    pattern: Pattern,
     zone: TimeZone,
-    /// The hour field is open: the schedule follows real time over a change of the clocks, so that every hour fires.
-    every_hour: bool,
+    dst: Dst,
 }
 
 /// Checks a cron expression.
@@ -29,7 +37,7 @@ pub fn validate_cron(cron: &str) -> Result<(), String> {
     Cron::parse(cron, "UTC").map(|_| ())
 }
 
-/// Checks an IANA zone name.
+/// Checks a time zone: an IANA name, or a fixed offset such as `+05:30`.
 ///
 /// # Errors
 /// Says that it is unknown.
@@ -41,293 +49,189 @@ fn find_zone(name: &str) -> Result<TimeZone, String> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
+    if let Some(offset) = fixed_offset(name) {
+        return Ok(TimeZone::fixed(offset));
+    }
     TimeZoneDatabase::bundled()
         .get(name)
         .map_err(|_| format!("the time zone \"{name}\" is unknown; use an IANA name such as Europe/Paris or UTC"))
 }
 
-struct Field {
-    name: &'static str,
-    least: u32,
-    most: u32,
+/// `+05:30`, `-03:00:15`.
+fn fixed_offset(text: &str) -> Option<Offset> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let mut seconds = 0;
+    let mut parts = 0;
+    for (part, factor) in text[1..].split(':').zip([3600, 60, 1, 0]) {
+        if part.len() != 2 || !part.bytes().all(|byte| byte.is_ascii_digit()) || factor == 0 {
+            return None;
+        }
+        let number: i32 = part.parse().ok()?;
+        seconds += number * factor;
+        parts += 1;
+    }
+    (parts >= 2).then_some(())?;
+    Offset::from_seconds(sign * seconds).ok()
 }
-
-const FIELDS: [Field; 7] = [
-    Field { name: "minute", least: 0, most: 59 },
-    Field { name: "hour", least: 0, most: 23 },
-    Field { name: "day of month", least: 1, most: 31 },
-    Field { name: "month", least: 1, most: 12 },
-    Field { name: "day of week", least: 0, most: 6 },
-    Field { name: "second", least: 0, most: 59 },
-    Field { name: "year", least: 1970, most: 2099 },
-];
-const HOUR: usize = 1;
-const DAY: usize = 2;
-const MONTH: usize = 3;
-const WEEKDAY: usize = 4;
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Cron {
     /// Parses an expression of 5 fields, 6 (seconds last) or 7 (then a year), or an alias such as `@daily`.
     ///
     /// # Errors
-    /// Names the field or zone that is wrong.
+    /// Names the field or zone that is wrong, or says that no day fits.
     pub fn parse(text: &str, zone: &str) -> Result<Self, String> {
-        let lower = text.trim().to_lowercase();
-        let expanded = match lower.as_str() {
-            "@midnight" | "@daily" => "0 0 * * *",
-            "@hourly" => "0 * * * *",
-            "@weekly" => "0 0 * * 0",
-            "@monthly" => "0 0 1 * *",
-            "@quarterly" => "0 0 1 */3 *",
-            "@yearly" | "@annually" => "0 0 1 1 *",
-            other => other,
-        };
-        let fields: Vec<&str> = expanded.split_whitespace().collect();
-        if !(5..=7).contains(&fields.len()) {
-            return Err(format!(
-                "the cron expression \"{text}\" has {} fields; use 5 (minute hour day-of-month month day-of-week), \
-                 optionally followed by a second and a year",
-                fields.len()
-            ));
+        let cron = Self { pattern: Pattern::parse(text)?, zone: find_zone(zone)?, dst: Dst::Airflow };
+        // February 30th parses, but never comes. The search looks 50 years back and ahead.
+        let years = [1990i64, 2024, 2070].map(|year| Timestamp::from_second((year - 1970) * 31_556_952));
+        let comes = |at: Timestamp| cron.after(at).is_some() || cron.before(at).is_some();
+        if years.into_iter().flatten().any(comes) {
+            Ok(cron)
+        } else {
+            Err(format!("the cron expression \"{text}\" never comes: no date fits its days, months and years"))
         }
-        let mut parts = Vec::with_capacity(7);
-        let mut every_hour = false;
-        let mut nth = false;
-        for (position, field) in fields.iter().enumerate() {
-            let values = parse_field(position, field).map_err(|problem| {
-                format!(
-                    "the cron expression \"{text}\" has a bad {} field \"{field}\": {problem}",
-                    FIELDS[position].name
-                )
-            })?;
-            if position == HOUR {
-                every_hour = values.is_full(position);
-            }
-            // Both day fields given means "or", so a list of all days is not the same as a star.
-            let other = match position {
-                DAY => Some(fields[WEEKDAY]),
-                WEEKDAY => Some(fields[DAY]),
-                _ => None,
-            };
-            let star = matches!(*field, "*" | "?")
-                || (values.nth.is_empty() && values.is_full(position) && other.is_none_or(|other| other.contains('*')));
-            nth |= !values.nth.is_empty();
-            parts.push(if star { "*".to_owned() } else { values.text(position) });
-        }
-        if nth {
-            // With an nth or last weekday croniter takes no notice of the day of month.
-            parts[DAY] = "*".to_owned();
-        }
-        let second = if parts.len() > 5 { parts.remove(5) } else { "0".to_owned() };
-        let canonical = format!("{second} {}", parts.join(" "));
-        let pattern = CronParser::builder()
-            .seconds(Seconds::Required)
-            .year(Year::Optional)
-            .build()
-            .parse(&canonical)
-            .map_err(|problem| format!("the cron expression \"{text}\" is bad: {problem}"))?;
-        let cron = Self { pattern, zone: find_zone(zone)?, every_hour };
-        // February 30th parses, but never comes.
-        let some_time = Timestamp::from_second(1_704_067_200).unwrap_or(Timestamp::UNIX_EPOCH);
-        if cron.after(some_time).is_none() && cron.before(some_time).is_none() {
-            return Err(format!("the cron expression \"{text}\" never comes"));
-        }
-        Ok(cron)
+    }
+
+    /// With another rule for changes of the clocks.
+    #[must_use]
+    pub const fn with_dst(mut self, dst: Dst) -> Self {
+        self.dst = dst;
+        self
+    }
+
+    pub(super) const fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The first tick after `at`.
     pub fn after(&self, at: Timestamp) -> Option<Timestamp> {
-        let from = at.to_zoned(self.zone.clone());
-        let naive = from.datetime();
-        // Whole seconds down: a tick in this very second lies before `at` or is `at`.
-        let tick = self.pattern.find_next_occurrence(&whole_second(naive), false).ok()?;
-        if self.every_hour { at.checked_add(tick.duration_since(naive)).ok() } else { self.instant(tick) }
+        match (self.dst, self.pattern.every_hour) {
+            (Dst::Strict, true) => self.after_real(at),
+            (Dst::Strict, false) => self.after_strict(at),
+            (Dst::Airflow, every_hour) => {
+                let naive = self.zone.to_datetime(at);
+                let tick = self.pattern.at_or_after(second_after(naive)?)?;
+                // Every hour fires: the step on the clock is one in real time.
+                if every_hour { at.checked_add(tick.duration_since(naive)).ok() } else { self.instant(tick) }
+            }
+        }
     }
 
     /// The last tick before `at`.
     pub fn before(&self, at: Timestamp) -> Option<Timestamp> {
-        let from = at.to_zoned(self.zone.clone());
-        let naive = from.datetime();
-        let second = whole_second(naive);
-        // Within a second, its beginning lies before.
-        let inclusive = second != naive;
-        let tick = self.pattern.find_previous_occurrence(&second, inclusive).ok()?;
-        if self.every_hour { at.checked_sub(naive.duration_since(tick)).ok() } else { self.instant(tick) }
+        match (self.dst, self.pattern.every_hour) {
+            (Dst::Strict, true) => self.before_real(at),
+            (Dst::Strict, false) => self.before_strict(at),
+            (Dst::Airflow, every_hour) => {
+                let naive = self.zone.to_datetime(at);
+                let tick = self.pattern.at_or_before(second_before(naive)?)?;
+                if every_hour { at.checked_sub(naive.duration_since(tick)).ok() } else { self.instant(tick) }
+            }
+        }
     }
 
     /// Airflow's choice (`fold=1`): of an ambiguous time the later instant; a time in a gap moves on by the gap.
     fn instant(&self, at: DateTime) -> Option<Timestamp> {
         Some(self.zone.to_ambiguous_zoned(at).later().ok()?.timestamp())
     }
+
+    /// The least of all ticks' instants after `at`. Only by the width of a change nearby can they be out of order.
+    fn after_strict(&self, at: Timestamp) -> Option<Timestamp> {
+        let naive = self.zone.to_datetime(at);
+        let mut from = naive.checked_sub(self.change_near(at)).ok()?;
+        let mut best: Option<Timestamp> = None;
+        let mut until = DateTime::MAX;
+        loop {
+            let found = self.pattern.at_or_after(from).filter(|&tick| tick <= until);
+            let Some(tick) = found else { return best };
+            let instant = self.instant(tick)?;
+            if instant > at {
+                if best.is_none() {
+                    until = tick.checked_add(self.change_near(instant)).ok()?;
+                }
+                best = Some(best.map_or(instant, |best| best.min(instant)));
+            }
+            from = second_after(tick)?;
+        }
+    }
+
+    fn before_strict(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut from = self.zone.to_datetime(at);
+        let mut best: Option<Timestamp> = None;
+        let mut until = DateTime::MIN;
+        loop {
+            let found = self.pattern.at_or_before(from).filter(|&tick| tick >= until);
+            let Some(tick) = found else { return best };
+            let instant = self.instant(tick)?;
+            if instant < at {
+                if best.is_none() {
+                    until = tick.checked_sub(self.change_near(instant)).ok()?;
+                }
+                best = Some(best.map_or(instant, |best| best.max(instant)));
+            }
+            from = second_before(tick)?;
+        }
+    }
+
+    /// By how much the clocks change within two days of an instant.
+    fn change_near(&self, at: Timestamp) -> Span {
+        let days = 48.hours();
+        let (Ok(first), Ok(last)) = (at.checked_sub(days), at.checked_add(days)) else { return 0.seconds() };
+        let mut offset = self.zone.to_offset(first).seconds();
+        let mut most = 0;
+        for change in self.zone.following(first).take_while(|change| change.timestamp() <= last) {
+            most = most.max((change.offset().seconds() - offset).abs());
+            offset = change.offset().seconds();
+        }
+        i64::from(most).seconds()
+    }
+
+    /// The next instant after `at` whose wall-clock time fits.
+    fn after_real(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut offset = self.zone.to_offset(at);
+        let mut from = second_after(offset.to_datetime(at))?;
+        for change in self.zone.following(at) {
+            let tick = self.pattern.at_or_after(from)?;
+            let instant = offset.to_timestamp(tick).ok()?;
+            if instant < change.timestamp() {
+                return Some(instant);
+            }
+            offset = change.offset();
+            from = offset.to_datetime(change.timestamp());
+        }
+        offset.to_timestamp(self.pattern.at_or_after(from)?).ok()
+    }
+
+    fn before_real(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut until = at;
+        for change in self.zone.preceding(at) {
+            let offset = change.offset();
+            let tick = self.pattern.at_or_before(second_before(offset.to_datetime(until))?)?;
+            let instant = offset.to_timestamp(tick).ok()?;
+            if instant >= change.timestamp() {
+                return Some(instant);
+            }
+            until = change.timestamp();
+        }
+        let offset = self.zone.to_offset(until.checked_sub(1.second()).ok()?);
+        offset.to_timestamp(self.pattern.at_or_before(second_before(offset.to_datetime(until))?)?).ok()
+    }
+}
+
+/// The first whole second after `at`.
+fn second_after(at: DateTime) -> Option<DateTime> {
+    whole_second(at).checked_add(1.second()).ok()
+}
+
+/// The last whole second before `at`: the beginning of its own second, unless `at` is that.
+fn second_before(at: DateTime) -> Option<DateTime> {
+    let second = whole_second(at);
+    if second == at { second.checked_sub(1.second()).ok() } else { Some(second) }
 }
 
 fn whole_second(at: DateTime) -> DateTime {
-    at.with().subsec_nanosecond(0).build().unwrap_or(at)
-}
-
-/// The values of a field.
-#[derive(Default)]
-struct Values {
-    plain: BTreeSet<u32>,
-    /// The last day of the month.
-    last: bool,
-    /// The nth (1..5) or last (6) such weekday of the month.
-    nth: BTreeSet<(u32, u32)>,
-}
-
-impl Values {
-    fn is_full(&self, position: usize) -> bool {
-        let field = &FIELDS[position];
-        self.plain.len() as u32 == field.most - field.least + 1
-    }
-
-    /// The field as croner reads it.
-    fn text(&self, position: usize) -> String {
-        // croniter looks at nothing else once a day is an nth or last one.
-        let plain = self.nth.is_empty().then_some(&self.plain);
-        let mut parts: Vec<String> = plain.into_iter().flatten().map(ToString::to_string).collect();
-        if self.last {
-            parts.push("L".to_owned());
-        }
-        debug_assert!(position == WEEKDAY || self.nth.is_empty());
-        parts.extend(self.nth.iter().map(|(day, nth)| match nth {
-            6 => format!("{day}L"),
-            nth => format!("{day}#{nth}"),
-        }));
-        parts.join(",")
-    }
-}
-
-fn parse_field(position: usize, text: &str) -> Result<Values, String> {
-    let mut values = Values::default();
-    let field = &FIELDS[position];
-    if text.contains('?') {
-        if text != "?" || !matches!(position, DAY | WEEKDAY) {
-            return Err("\"?\" stands alone, in a day field".to_owned());
-        }
-        values.plain.extend(field.least..=field.most);
-        return Ok(values);
-    }
-    for item in text.split(',') {
-        parse_item(position, item, &mut values)?;
-    }
-    let mixed = values.plain.iter().any(|day| !values.nth.iter().any(|(other, _)| other == day));
-    if !values.nth.is_empty() && mixed && !values.is_full(position) {
-        return Err("days and nth days (such as 5#2 or L5) do not mix".to_owned());
-    }
-    Ok(values)
-}
-
-fn parse_item(position: usize, item: &str, values: &mut Values) -> Result<(), String> {
-    let field = &FIELDS[position];
-    if item.is_empty() {
-        return Err("it has an empty item".to_owned());
-    }
-    if position == DAY && item == "l" {
-        values.last = true;
-        return Ok(());
-    }
-    if position == WEEKDAY {
-        if let Some((days, nth)) = item.split_once('#') {
-            let nth: u32 = nth
-                .parse()
-                .ok()
-                .filter(|nth| (1..=5).contains(nth))
-                .ok_or_else(|| format!("\"#{nth}\" is not 1 to 5"))?;
-            let days = parse_range(position, days)?;
-            values.nth.extend(days.into_iter().map(|day| (day, nth)));
-            return Ok(());
-        }
-        if let Some(day) = item.strip_prefix('l')
-            && !day.is_empty()
-        {
-            values.nth.insert((value(position, day)?, 6));
-            return Ok(());
-        }
-    }
-    let (range, step) = match item.split_once('/') {
-        None => (item, None),
-        Some((range, step)) => {
-            let step: u32 = step
-                .parse()
-                .ok()
-                .filter(|&step| step > 0)
-                .ok_or_else(|| format!("the step \"{step}\" is no whole number above 0"))?;
-            (range, Some(step))
-        }
-    };
-    let found = match (range, step) {
-        ("*", step) => stepped(field.least, field.most, step.unwrap_or(1), field),
-        // From here to the end.
-        (start, Some(step)) if !start.contains('-') => stepped(value(position, start)?, field.most, step, field),
-        (range, step) => {
-            let (low, high) = bounds(position, range)?;
-            match (low, high, step) {
-                (only, None, _) => vec![only],
-                (low, Some(high), step) => stepped(low, high, step.unwrap_or(1), field),
-            }
-        }
-    };
-    values.plain.extend(found);
-    Ok(())
-}
-
-fn parse_range(position: usize, text: &str) -> Result<Vec<u32>, String> {
-    Ok(match bounds(position, text)? {
-        (only, None) => vec![only],
-        (low, Some(high)) => stepped(low, high, 1, &FIELDS[position]),
-    })
-}
-
-fn bounds(position: usize, text: &str) -> Result<(u32, Option<u32>), String> {
-    match text.split_once('-') {
-        None => Ok((value(position, text)?, None)),
-        Some((low, high)) => {
-            let high = if position == DAY && high == "l" { "31" } else { high };
-            Ok((value(position, low)?, Some(value(position, high)?)))
-        }
-    }
-}
-
-/// croniter's ranges: backwards they wrap, and from a value to itself they mean the whole field.
-fn stepped(low: u32, high: u32, step: u32, field: &Field) -> Vec<u32> {
-    let by = step as usize;
-    match low.cmp(&high) {
-        std::cmp::Ordering::Less => (low..=high).step_by(by).collect(),
-        std::cmp::Ordering::Equal => (field.least..=field.most).step_by(by).collect(),
-        std::cmp::Ordering::Greater => {
-            let mut found: Vec<u32> = (low..=field.most).step_by(by).collect();
-            let length = field.most - field.least + 1;
-            let skip = found.last().map_or(0, |&last| {
-                let passed = field.most - last;
-                let position = last - field.least;
-                if position + step > length && passed < step { step - passed } else { 0 }
-            });
-            found.extend((field.least + skip..=high).step_by(by));
-            found
-        }
-    }
-}
-
-fn value(position: usize, text: &str) -> Result<u32, String> {
-    let field = &FIELDS[position];
-    let name = |names: &[&str]| names.iter().position(|name| *name == text).and_then(|found| u32::try_from(found).ok());
-    let named = match position {
-        MONTH => name(&MONTHS).map(|month| month + 1),
-        WEEKDAY => name(&WEEKDAYS),
-        _ => None,
-    };
-    let number = match named {
-        Some(number) => number,
-        None => text.parse::<u32>().map_err(|_| format!("\"{text}\" is no {}", field.name))?,
-    };
-    // Sunday is 0 and 7.
-    let number = if position == WEEKDAY && number == 7 { 0 } else { number };
-    if (field.least..=field.most).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("{number} is not between {} and {}", field.least, field.most))
-    }
+    at.date().to_datetime(jiff::civil::time(at.hour(), at.minute(), at.second(), 0))
 }

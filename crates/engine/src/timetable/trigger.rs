@@ -1,7 +1,5 @@
 //! Trigger timetables: a run at each tick (Airflow `timetables/trigger.py`).
 
-use std::cmp::Reverse;
-
 use jiff::SignedDuration;
 use tradewind_types::{RunImmediately, Timestamp};
 
@@ -70,22 +68,17 @@ pub(crate) fn next<T: Ticks>(
     last: Option<(Timestamp, Timestamp)>,
     bounds: &Bounds,
 ) -> Option<DagRunInfo> {
-    let ticks = sources.iter().filter_map(|source| {
+    let runs = sources.iter().filter_map(|source| {
         let tick = tick(source, immediately, last.map(|(_, end)| end), bounds)?;
-        bounds.allows(tick).then_some(tick)
+        bounds.allows(tick).then_some(())?;
+        Some(DagRunInfo::interval(interval.before(tick)?, tick))
     });
-    // Without catchup the latest tick of the past counts, before any of the future.
-    let tick = if bounds.catchup {
-        ticks.min()
-    } else {
-        ticks.min_by_key(
-            |&tick| {
-                if tick <= bounds.now { (0, Reverse(Some(tick)), tick) } else { (1, Reverse(None), tick) }
-            },
-        )
-    }?;
-    let start = interval.before(tick)?;
-    Some(DagRunInfo::interval(start, tick))
+    // Airflow compares logical dates. Without catchup the latest one of the past counts, before any of the future.
+    let rank = |run: &DagRunInfo| {
+        let date = run.logical_date.as_microsecond();
+        if !bounds.catchup && run.logical_date <= bounds.now { -date } else { date }
+    };
+    runs.min_by_key(rank)
 }
 
 fn tick<T: Ticks>(
@@ -94,26 +87,30 @@ fn tick<T: Ticks>(
     last_end: Option<Timestamp>,
     bounds: &Bounds,
 ) -> Option<Timestamp> {
-    let aligned = match bounds.earliest {
-        Some(earliest) => Some(source.align_next(earliest)?),
-        None => None,
-    };
-    let follow = match (last_end, aligned) {
-        (Some(end), _) => source.next(end)?,
-        (None, Some(aligned)) => aligned,
+    // With catchup the start date bounds only the first run: one that was moved later does not skip what is due.
+    let follow = match (last_end, bounds.earliest) {
+        // What does not move on would be created for ever.
+        (Some(end), _) => source.next(end).filter(|&next| next > end)?,
+        (None, Some(earliest)) => source.align_next(earliest)?,
         (None, None) => first_run(source, immediately, bounds.now)?,
     };
     if bounds.catchup {
         return Some(follow);
     }
-    let current = source.align_prev(bounds.now)?;
-    Some(current.max(follow).max(aligned.unwrap_or(follow)))
+    let start = match bounds.earliest {
+        Some(earliest) => source.align_next(earliest)?,
+        None => follow,
+    };
+    // There is no tick of the past while the first year of an expression with years is yet to come.
+    let current = source.align_prev(bounds.now).unwrap_or(follow);
+    Some(current.max(follow).max(start))
 }
 
 /// The first run of a DAG without start date: the past tick if it is near (or asked for), else the next one.
 fn first_run<T: Ticks>(source: &T, immediately: RunImmediately, now: Timestamp) -> Option<Timestamp> {
-    let past = source.align_prev(now)?;
-    let next = source.align_next(now)?;
+    let next = source.align_next(now);
+    let Some(past) = source.align_prev(now) else { return next };
+    let Some(next) = next else { return Some(past).filter(|_| immediately == RunImmediately::Yes) };
     let since = now.duration_since(past);
     let near = match immediately {
         RunImmediately::Yes => return Some(past),

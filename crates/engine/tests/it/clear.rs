@@ -13,6 +13,8 @@ fn clear(task_ids: &[&str]) -> ClearRequest {
         downstream: false,
         upstream: false,
         only_failed: false,
+        only_running: false,
+        map_indexes: Vec::new(),
         dry_run: false,
         by: "ann".to_owned(),
     }
@@ -211,7 +213,7 @@ fn marking_stops_what_runs_or_waits() {
 fn marking_a_run_ends_it_and_what_is_in_it() {
     for (state, expected) in [
         (RunState::Failed, [TaskState::Failed, TaskState::Skipped, TaskState::Skipped]),
-        (RunState::Success, [TaskState::Success; 3]),
+        (RunState::Success, [TaskState::Success, TaskState::Skipped, TaskState::Skipped]),
     ] {
         let mut world = chain();
         let held = world.claim("a");
@@ -251,4 +253,44 @@ fn a_finished_run_is_brought_back_to_be_cleared() {
     world.pass(60);
     assert!(world.engine.run(&"d".into(), &"r".into()).is_none());
     assert_eq!(world.engine.counts().task_instances, []);
+}
+
+#[test]
+fn marking_a_run_lets_its_teardown_do_its_work_first() {
+    let mut world = World::new();
+    let (mut up, mut down) = (task("up", &[]), task("down", &["up", "work"]));
+    up.is_setup = true;
+    down.is_teardown = true;
+    down.trigger_rule = TriggerRule::AllDoneSetupSuccess;
+    world.start(vec![up, task("work", &["up"]), down]);
+    world.succeed("up");
+    world.claim("work");
+    let state = RunState::Failed;
+    world.step(Event::MarkRun { dag_id: "d".into(), run_id: "r".into(), state, by: "ann".to_owned() });
+    assert_eq!(world.states(&["work", "down"]), [TaskState::Failed, TaskState::Queued]);
+    assert_eq!(world.run_state("d", "r"), RunState::Running);
+    world.succeed("down");
+    assert_eq!(world.run_state("d", "r"), RunState::Failed);
+}
+
+#[test]
+fn clearing_brings_setups_and_teardowns_and_upstream_comes_before_downstream() {
+    let mut world = World::new();
+    let (mut up, mut down) = (task("up", &["before"]), task("down", &["up", "work"]));
+    up.is_setup = true;
+    down.is_teardown = true;
+    world.start(vec![task("before", &[]), up, task("work", &["up"]), down, task("leaf", &["work"])]);
+    world.drain();
+    let dry = |request: ClearRequest| ClearRequest { dry_run: true, ..request };
+    assert_eq!(cleared(&mut world, dry(clear(&["work"]))), ["up", "work", "down"]);
+    assert_eq!(cleared(&mut world, dry(clear(&["up"]))), ["up", "down"]);
+    assert_eq!(cleared(&mut world, dry(clear(&["before"]))), ["before"]);
+    let mut world = World::new();
+    let tasks = [("a", vec![]), ("b", vec!["a"]), ("c", vec!["a"]), ("d", vec!["b", "c"]), ("e", vec!["d"])];
+    world.start(tasks.iter().map(|(id, upstream)| task(id, upstream)).collect());
+    world.drain();
+    let with = |upstream, downstream| ClearRequest { upstream, downstream, ..dry(clear(&["c"])) };
+    assert_eq!(cleared(&mut world, with(true, false)), ["a", "c"]);
+    assert_eq!(cleared(&mut world, with(false, true)), ["c", "d", "e"]);
+    assert_eq!(cleared(&mut world, with(true, true)), ["a", "b", "c", "d", "e"]);
 }

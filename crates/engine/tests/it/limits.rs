@@ -76,7 +76,7 @@ fn pools_are_checked_and_the_default_one_stays() {
     assert_eq!(refusal(delete(&mut world, "default_pool")), ErrorCode::Conflict);
     assert_eq!(refusal(delete(&mut world, "none")), ErrorCode::NotFound);
     for (name, slots) in [("bad name", 1), ("p", -2)] {
-        let pool = Pool { name: name.into(), slots, description: String::new(), include_deferred: false };
+        let pool = Pool { name: name.into(), slots, description: String::new(), include_deferred: false, rate: None };
         assert_eq!(refusal(world.step(Event::SetPool(pool))), ErrorCode::Invalid);
     }
     world.pool("p", 1);
@@ -260,4 +260,66 @@ fn queue_status_counts_and_knows_the_oldest() {
     for hint in world.engine.all_queued_hints() {
         assert!(world.engine.is_queued(&hint));
     }
+}
+
+#[test]
+fn tasks_of_several_dags_share_a_concurrency_key() {
+    let mut world = World::new();
+    let keyed = |id: &str, limit| {
+        let mut task = task(id, &[]);
+        task.concurrency = vec![ConcurrencyLimit { key: "db".to_owned(), limit }];
+        task
+    };
+    world.publish(spec("d", vec![keyed("a", 2), keyed("b", 2)]));
+    world.publish(spec("e", vec![keyed("a", 2), task("free", &[])]));
+    world.trigger("d", "r");
+    world.trigger("e", "r");
+    assert_eq!(world.ti_in("e", "r", "a").state, TaskState::Scheduled);
+    assert_eq!(world.ti_in("e", "r", "free").state, TaskState::Queued);
+    let why = world.engine.explain(&"e".into(), &"r".into(), &"a".into(), UNMAPPED, world.now).unwrap();
+    assert!(matches!(&why[0], BlockReason::Concurrency { key, active: 2, limit: 2 } if key == "db"), "{why:?}");
+    world.succeed("a");
+    assert_eq!(world.ti_in("e", "r", "a").state, TaskState::Queued);
+    assert_eq!(world.drain(), 3);
+}
+
+#[test]
+fn a_dag_can_cap_its_tasks_over_all_runs() {
+    let mut world = World::new();
+    let mut dag = spec("d", vec![task("a", &[]), task("b", &[])]);
+    dag.task_limit = Some(3);
+    world.publish(dag);
+    world.trigger("d", "r");
+    world.trigger("d", "s");
+    assert_eq!(world.engine.counts().executing, 3);
+    let why = world.engine.explain(&"d".into(), &"s".into(), &"b".into(), UNMAPPED, world.now).unwrap();
+    assert!(matches!(why[0], BlockReason::DagTaskLimit { active: 3, limit: 3 }), "{why:?}");
+    assert_eq!(world.drain(), 4);
+}
+
+#[test]
+fn a_pool_starts_no_more_than_its_rate() {
+    let mut world = World::new();
+    let pool = |rate| {
+        Event::SetPool(Pool {
+            name: DEFAULT_POOL.into(),
+            slots: 128,
+            description: String::new(),
+            include_deferred: false,
+            rate,
+        })
+    };
+    let refused = world.step(pool(Some(RateLimit { starts: 0, per_secs: 1 })));
+    assert_eq!(crate::support::refusal(refused), ErrorCode::Invalid);
+    world.step(pool(Some(RateLimit { starts: 2, per_secs: 60 })));
+    world.start((0..5).map(|n| task(&format!("t{n}"), &[])).collect());
+    assert_eq!(world.drain(), 2);
+    world.pass(59);
+    assert_eq!(world.drain(), 0);
+    assert!(matches!(world.why("t4")[0], BlockReason::PoolRate { .. }), "{:?}", world.why("t4"));
+    assert_eq!(world.engine.next_wakeup(), Some(world.now + jiff::SignedDuration::from_secs(1)));
+    world.pass(1);
+    assert_eq!(world.drain(), 2);
+    world.step(pool(None));
+    assert_eq!(world.drain(), 1);
 }

@@ -8,7 +8,7 @@ use tradewind_types::*;
 use crate::support::{World, spec, task};
 
 /// What the store would load, of all rows that the world has written.
-fn snapshot(world: &World) -> Snapshot {
+pub(crate) fn snapshot(world: &World) -> Snapshot {
     let rows = &world.rows;
     let versions: BTreeMap<_, _> =
         rows.versions.iter().map(|version| (version.hash.to_string(), version.clone())).collect();
@@ -22,12 +22,25 @@ fn snapshot(world: &World) -> Snapshot {
             slots: 128,
             description: String::new(),
             include_deferred: false,
+            rate: None,
         }],
+        assets: rows.assets.values().cloned().collect(),
+        asset_aliases: rows.asset_aliases.clone(),
+        backfills: rows.backfills.values().filter(|row| row.completed_at.is_none()).cloned().collect(),
+        callbacks: rows
+            .callbacks
+            .values()
+            .filter(|row| !row.state.is_finished())
+            .map(|row| (row.clone(), rows.runs[&row.run_no].row.clone()))
+            .collect(),
+        human_inputs: rows.human_inputs.values().filter(|row| row.responded_at.is_none()).cloned().collect(),
         next_run_no: 1,
+        next_event_no: 1 + rows.asset_events.len() as u64,
+        next_backfill_no: 1 + rows.backfills.len() as u64,
     }
 }
 
-fn reload(world: &mut World) -> Vec<Dispatch> {
+pub(crate) fn reload(world: &mut World) -> Vec<Dispatch> {
     let (engine, effects) = Engine::new(EngineOptions::default(), snapshot(world), world.now);
     world.engine = engine;
     world.dispatched.clear();
@@ -139,6 +152,8 @@ fn decisions_of_branches_survive() {
         downstream: false,
         upstream: false,
         only_failed: false,
+        only_running: false,
+        map_indexes: Vec::new(),
         dry_run: false,
         by: "ann".to_owned(),
     }));

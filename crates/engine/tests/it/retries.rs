@@ -104,3 +104,22 @@ fn the_grant_says_whether_a_failure_would_be_retried() {
         world.pass(61);
     }
 }
+
+#[test]
+fn a_sensors_timeout_starts_anew_with_each_retry_unless_asked() {
+    for spans in [false, true] {
+        let mut world = World::with(tradewind_engine::EngineOptions {
+            sensor_timeout_spans_retries: spans,
+            ..tradewind_engine::EngineOptions::default()
+        });
+        let mut a = task("a", &[]);
+        a.retry.retries = 1;
+        world.start(vec![a]);
+        let start = world.now;
+        world.finish("a", AttemptOutcome::Reschedule { at: start + jiff::SignedDuration::from_secs(5) });
+        world.pass(5);
+        world.fail("a");
+        world.pass(61);
+        assert_eq!(world.ti("a").first_poke_at, spans.then_some(start));
+    }
+}

@@ -320,3 +320,68 @@ fn bad_dags_are_refused_at_the_door() {
     assert_eq!(refusal(reply), ErrorCode::Invalid);
     assert!(world.engine.dag(&"d".into()).is_none());
 }
+
+fn question(world: &World) -> tradewind_engine::TimetableQuestion {
+    let asked = world.dispatched.iter().rev().find_map(|dispatch| match dispatch {
+        tradewind_engine::Dispatch::AskTimetable(question) => Some((**question).clone()),
+        _ => None,
+    });
+    asked.unwrap()
+}
+
+#[test]
+fn a_custom_timetable_is_asked_for_each_run() {
+    let mut world = World::new();
+    let mut dag = spec("d", vec![task("a", &[])]);
+    dag.timetable = Timetable::Custom { class: "x.Tides".to_owned(), data: "{}".to_owned(), periodic: true };
+    world.publish(dag);
+    let first = question(&world);
+    assert_eq!((first.last, first.now), (None, world.now));
+    let info = |start: &str, end: &str| tradewind_engine::timetable::DagRunInfo {
+        logical_date: at(start),
+        interval_start: at(start),
+        interval_end: at(end),
+        run_after: at(end),
+    };
+    let answer = |question: &tradewind_engine::TimetableQuestion, answer| Event::TimetableAnswer {
+        dag_id: "d".into(),
+        question: question.question,
+        answer,
+    };
+    let next = info("2026-01-10T15:00:00Z", "2026-01-10T16:00:00Z");
+    world.step(answer(&first, Ok(Some(next))));
+    assert!(world.runs_of("d").is_empty());
+    world.go_to("2026-01-10T16:00:00Z");
+    assert_eq!(world.runs_of("d").len(), 1);
+    let second = question(&world);
+    assert_eq!(second.last, Some((next.interval_start, next.interval_end)));
+    world.step(answer(&first, Ok(Some(next))));
+    assert_eq!(world.runs_of("d").len(), 1, "an answer to an old question changes nothing");
+    world.step(answer(&second, Err("KeyError: moon".to_owned())));
+    assert_eq!(world.rows.dags[&DagId::from("d")].schedule_error.as_deref(), Some("KeyError: moon"));
+    world.dispatched.clear();
+    world.pass(3_600);
+    assert!(world.dispatched.is_empty(), "it is not asked again before its file changes");
+}
+
+#[test]
+fn a_task_has_no_instance_in_runs_that_its_dates_do_not_cover() {
+    let mut world = World::new();
+    let (mut late, mut ended) = (task("late", &[]), task("ended", &[]));
+    late.start_date = Some(at("2026-01-02T00:00:00Z"));
+    ended.end_date = Some(at("2026-01-01T00:00:00Z"));
+    world.publish(spec("d", vec![late, ended, task("a", &[]), task("below", &["late"])]));
+    let mut run = |date: &str, run_id: &str| {
+        let mut trigger = world.trigger_event("d", run_id);
+        trigger.logical_date = Some(at(date));
+        world.step(Event::Trigger(trigger));
+        let reply = world.engine.run(&"d".into(), &run_id.into()).unwrap();
+        reply.task_instances().map(|ti| ti.task_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(run("2026-01-01T00:00:00Z", "1"), ["ended", "a", "below"]);
+    assert_eq!(run("2026-01-02T00:00:00Z", "2"), ["late", "a", "below"]);
+    world.drain();
+    assert_eq!(world.run_state("d", "1"), RunState::Failed, "what waits for it is deadlocked, as in Airflow");
+    assert_eq!(world.run_state("d", "2"), RunState::Success);
+    assert_eq!(world.rows.task_instances.len(), 6);
+}

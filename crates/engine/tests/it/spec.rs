@@ -24,7 +24,9 @@ fn a_cycle_is_printed_with_its_path() {
 fn everything_that_is_wrong_is_said() {
     let mut tasks = vec![task("a", &["ghost"]), task("a", &[]), task("b c", &[]), task("mapped", &[])];
     tasks[1].pool_slots = 0;
-    tasks[3].expand = Some(serde_json::json!({}));
+    let over = ExpandArg::XCom { task_id: "nowhere".into(), key: XCOM_RETURN_KEY.to_owned() };
+    tasks[3].expand = Some(Expand::Rows { rows: over });
+    tasks[3].mapped_group = Some("group".to_owned());
     let mut dag = spec("d/1", tasks);
     dag.timetable = Timetable::CronDataInterval { cron: "0 25 * * *".to_owned(), timezone: "UTC".to_owned() };
     dag.timezone = "Mars/Olympus".to_owned();
@@ -39,7 +41,9 @@ fn everything_that_is_wrong_is_said() {
         "ghost",
         "' '",
         "pool_slots 0",
-        "mapped",
+        "mapped over the task \"nowhere\"",
+        "mapped inside a mapped task group",
+        "mapped task group \"group\"",
         "before the start_date",
     ] {
         assert!(text.contains(words), "{words}: {text}");

@@ -1,6 +1,6 @@
 //! A small world around an engine: a clock that tests set, workers that do as told, the rows that were written.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use tradewind_engine::{
@@ -21,30 +21,8 @@ pub(crate) fn task(id: &str, upstream: &[&str]) -> TaskSpec {
 }
 
 pub(crate) fn spec(dag_id: &str, tasks: Vec<TaskSpec>) -> DagSpec {
-    DagSpec {
-        dag_id: DagId::from(dag_id),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        timetable: Timetable::None,
-        schedule_text: None,
-        timezone: "UTC".to_owned(),
-        start_date: None,
-        end_date: None,
-        catchup: false,
-        max_active_runs: 16,
-        max_active_tasks: 16,
-        max_consecutive_failed_dag_runs: 0,
-        dagrun_timeout: None,
-        fail_fast: false,
-        is_paused_upon_creation: None,
-        tags: Vec::new(),
-        owners: Vec::new(),
-        params: BTreeMap::new(),
-        tasks,
-        task_groups: Vec::new(),
-        source: DagSource { kind: SourceKind::Yaml, rel_path: format!("{dag_id}.yaml") },
-    }
+    let source = DagSource { kind: SourceKind::Yaml, rel_path: format!("{dag_id}.yaml") };
+    DagSpec { tasks, ..DagSpec::new(dag_id, source) }
 }
 
 pub(crate) fn version(spec: DagSpec) -> Arc<DagVersion> {
@@ -86,6 +64,7 @@ impl World {
             slots: 128,
             description: String::new(),
             include_deferred: false,
+            rate: None,
         };
         let snapshot = Snapshot { pools: vec![pool], next_run_no: 1, ..Snapshot::default() };
         let (engine, effects) = Engine::new(options, snapshot, now);
@@ -119,6 +98,7 @@ impl World {
             slots,
             description: String::new(),
             include_deferred: false,
+            rate: None,
         }));
         assert!(matches!(reply, Reply::Done), "{reply:?}");
     }
@@ -183,7 +163,7 @@ impl World {
         match self.claim_as("w", None, token) {
             ClaimAnswer::Granted(grant) => Some(Held { key: grant.ti.key(), token }),
             ClaimAnswer::Nothing => None,
-            refused @ ClaimAnswer::Refused(_) => panic!("{refused:?}"),
+            refused => panic!("{refused:?}"),
         }
     }
 
@@ -207,6 +187,8 @@ impl World {
             outcome,
             xcoms: Vec::new(),
             skip: Vec::new(),
+            asset_events: Vec::new(),
+            rendered_map_index: None,
             note: None,
             ended_at: at("2026-01-01T00:00:00Z"),
         }

@@ -198,7 +198,7 @@ fn once_continuous_none_and_end_dates() {
     assert_eq!(next(&once, Some((now, now)), None, None), None);
     assert_eq!(next(&once, None, Some("01-05"), Some("01-04")), None);
     let continuous = Timetable::Continuous;
-    assert_eq!(next(&continuous, None, None, None), None);
+    assert_eq!(next(&continuous, None, None, None), Some((now, now)));
     assert_eq!(next(&continuous, None, Some("01-01"), None), Some((day("01-01"), now)));
     let last = Some((day("01-01"), day("01-10 15:00")));
     assert_eq!(next(&continuous, last, Some("01-01"), None), Some((day("01-10 15:00"), now)));
@@ -243,7 +243,7 @@ fn a_changed_schedule_does_not_repeat_an_interval() {
 
 #[test]
 fn months_step_from_the_start() {
-    let monthly = Timetable::DeltaDataInterval { delta: Delta { months: 1, micros: 0 } };
+    let monthly = Timetable::DeltaDataInterval { delta: Delta::calendar(1, 0) };
     let next = |last, now: &str, catchup| {
         timetable::next_run(&monthly, last, at(now), catchup, Some(day("01-15")), None).unwrap().unwrap()
     };
@@ -285,36 +285,6 @@ fn cron_syntax_is_croniters() {
     ] {
         assert_eq!(next(cron, from), expected, "{cron}");
     }
-}
-
-/// Random expressions with their next three ticks and the one before, as PyPI's croniter 6.0.0 gives them.
-#[test]
-fn random_expressions_tick_as_croniters() {
-    let utc = |text: &str| at(&format!("{text}Z"));
-    let mut wrong = Vec::new();
-    for line in include_str!("croniter.txt").lines() {
-        let [text, from, next, prev]: [&str; 4] = line.split(" | ").collect::<Vec<_>>().try_into().unwrap();
-        let cron = match Cron::parse(text, "UTC") {
-            Ok(cron) => cron,
-            Err(problem) => {
-                wrong.push(format!("{line}: {problem}"));
-                continue;
-            }
-        };
-        let mut now = utc(from);
-        for expected in next.split(' ') {
-            let found = cron.after(now);
-            if found != Some(utc(expected)) {
-                wrong.push(format!("{line}: after {now} {found:?}"));
-                break;
-            }
-            now = utc(expected);
-        }
-        if cron.before(utc(from)) != Some(utc(prev)) {
-            wrong.push(format!("{line}: before {:?}", cron.before(utc(from))));
-        }
-    }
-    assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
 }
 
 #[test]

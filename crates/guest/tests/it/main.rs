@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod callbacks;
 mod endings;
 mod example;
 mod logs;
@@ -9,3 +10,6 @@ mod outcomes;
 mod parsing;
 mod stopping;
 mod support;
+mod timetables;
+mod triggers;
+mod waits;

@@ -92,6 +92,10 @@ struct State {
     lines: Vec<LogLine>,
     rendered: Value,
     early: Option<TaskOutcome>,
+    question: Option<HumanQuestion>,
+    rendered_map_index: Option<String>,
+    mapped_length: Option<u64>,
+    kept: BTreeMap<String, Value>,
 }
 
 impl MemoryHost {
@@ -121,6 +125,18 @@ impl MemoryHost {
 
     pub fn result(&self, task_id: &str) -> Option<Value> {
         self.xcom(task_id, "return_value")
+    }
+
+    pub fn question(&self) -> Option<HumanQuestion> {
+        self.state.lock().unwrap().question.clone()
+    }
+
+    pub fn rendered_map_index(&self) -> Option<String> {
+        self.state.lock().unwrap().rendered_map_index.clone()
+    }
+
+    pub fn mapped_length(&self) -> Option<u64> {
+        self.state.lock().unwrap().mapped_length
     }
 
     pub fn rendered(&self) -> Value {
@@ -182,7 +198,10 @@ impl TaskHost for MemoryHost {
         Ok(self.xcom(&at.task_id, &at.key).map_or(0, |_| 1))
     }
 
-    async fn set_xcom(&self, at: &XComAddress, value: Value, _: Option<u64>) -> Result<(), HostError> {
+    async fn set_xcom(&self, at: &XComAddress, value: Value, length: Option<u64>) -> Result<(), HostError> {
+        if length.is_some() {
+            self.state.lock().unwrap().mapped_length = length;
+        }
         let bytes = value.to_string().len();
         if self.max_xcom_bytes.is_some_and(|limit| bytes > limit) {
             return Err(HostError::Refused { message: format!("XCom of {bytes} bytes is too large") });
@@ -217,6 +236,72 @@ impl TaskHost for MemoryHost {
     async fn set_rendered_fields(&self, fields: Value) -> Result<(), HostError> {
         self.state.lock().unwrap().rendered = fields;
         Ok(())
+    }
+
+    async fn set_rendered_map_index(&self, label: &str) -> Result<(), HostError> {
+        self.state.lock().unwrap().rendered_map_index = Some(label.to_owned());
+        Ok(())
+    }
+
+    async fn ask_human(&self, question: &HumanQuestion) -> Result<(), HostError> {
+        self.state.lock().unwrap().question = Some(question.clone());
+        Ok(())
+    }
+
+    async fn get_state_value(&self, _: &StateScope, key: &str) -> Result<Option<Value>, HostError> {
+        Ok(self.state.lock().unwrap().kept.get(key).cloned())
+    }
+
+    async fn put_state_value(&self, _: &StateScope, key: &str, value: &Value) -> Result<(), HostError> {
+        self.state.lock().unwrap().kept.insert(key.to_owned(), value.clone());
+        Ok(())
+    }
+
+    async fn delete_state_values(&self, _: &StateScope, key: Option<&str>) -> Result<(), HostError> {
+        self.state.lock().unwrap().kept.retain(|known, _| key.is_some_and(|key| key != known));
+        Ok(())
+    }
+
+    async fn get_previous_ti(&self, query: &PreviousTiQuery) -> Result<Option<TaskInstanceInfo>, HostError> {
+        assert!(query.before.is_some());
+        Ok(Some(earlier(query.task_id.clone())))
+    }
+
+    async fn get_finished(&self, _: &str, _: &str) -> Result<Vec<TaskInstanceInfo>, HostError> {
+        Ok(vec![earlier("asks".to_owned())])
+    }
+
+    async fn get_dag(&self, dag_id: &str) -> Result<DagInfo, HostError> {
+        Ok(DagInfo { dag_id: dag_id.to_owned(), tags: vec!["team".to_owned()], ..DagInfo::default() })
+    }
+
+    async fn get_asset_events(&self, query: &AssetEventQuery) -> Result<Vec<AssetEventInfo>, HostError> {
+        let name = query.name.clone().unwrap_or_default();
+        let uri = query.uri.clone().unwrap_or_default();
+        Ok(vec![AssetEventInfo {
+            id: 1,
+            at: Timestamp::UNIX_EPOCH,
+            asset: AssetInfo { name, uri, group: "asset".to_owned(), extra: serde_json::json!({}) },
+            extra: serde_json::json!({"old": 1}),
+            source: None,
+            aliases: Vec::new(),
+        }])
+    }
+}
+
+/// An instance of a task in the run before.
+fn earlier(task_id: String) -> TaskInstanceInfo {
+    TaskInstanceInfo {
+        dag_id: "waits".to_owned(),
+        run_id: "run_0".to_owned(),
+        task_id,
+        map_index: -1,
+        operator: "Op".to_owned(),
+        state: Some("success".to_owned()),
+        try_number: 1,
+        start_date: "2026-01-01T00:00:00Z".parse().ok(),
+        end_date: "2026-01-01T00:00:01.5Z".parse().ok(),
+        ..TaskInstanceInfo::default()
     }
 }
 

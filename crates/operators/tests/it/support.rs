@@ -130,6 +130,8 @@ pub fn dag_run() -> DagRun {
         clear_number: 0,
         triggered_by: None,
         note: None,
+        backfill: None,
+        missed_deadlines: 0,
     }
 }
 
@@ -172,6 +174,10 @@ impl Attempt {
             token: None,
             note: None,
             skips: Vec::new(),
+            deferral: None,
+            reschedules: 0,
+            rendered_map_index: None,
+            xcom_length: None,
         };
         let mut task = TaskSpec::new(task_id, Operator::Empty);
         task.owner = Some("data-team".to_owned());

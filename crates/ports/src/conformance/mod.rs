@@ -8,9 +8,13 @@ pub mod logs;
 pub mod queue;
 mod rows;
 pub mod store;
+pub mod store_assets;
+pub mod store_backfills;
 pub mod store_commit;
 pub mod store_lease;
 pub mod store_lists;
+pub mod store_load;
+pub mod store_waits;
 
 pub use rows::*;
 
@@ -91,8 +95,46 @@ macro_rules! store_conformance {
                 task_instances_are_listed,
                 xcoms_are_listed,
                 xcoms_of_earlier_runs_are_found,
-                loading_answers_what_the_engine_needs,
                 pages_cover_everything_once,
+            ]
+        );
+        $crate::conformance_cases!(
+            store_load,
+            $open,
+            [
+                loading_answers_what_the_engine_needs,
+                loading_brings_the_past_that_runs_look_back_at,
+                a_past_without_active_runs_is_loaded,
+                unfinished_work_is_loaded,
+            ]
+        );
+        $crate::conformance_cases!(
+            store_assets,
+            $open,
+            [
+                assets_are_kept,
+                aliases_find_their_assets,
+                asset_events_are_listed,
+                asset_events_are_appended,
+                consumed_events_are_kept,
+            ]
+        );
+        $crate::conformance_cases!(
+            store_backfills,
+            $open,
+            [backfills_are_kept, dates_of_backfills_are_replaced, runs_name_their_backfill]
+        );
+        $crate::conformance_cases!(
+            store_waits,
+            $open,
+            [
+                callbacks_are_kept,
+                callbacks_are_listed_newest_first,
+                unsound_callbacks_are_refused,
+                questions_are_kept,
+                questions_are_listed_oldest_first,
+                mapped_tasks_are_expanded,
+                state_values_are_kept,
             ]
         );
     };

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tradewind_types::{DEFAULT_SHARD, DagRun, Pool, RunState, TaskInstance, TaskState, Term, Timestamp, WriteSet};
+use tradewind_types::{DagRun, PendingAsset, Pool, RateLimit, RunState, TaskInstance, TaskState, Timestamp, WriteSet};
 
 use super::{
-    at, commit, dag_set, full_run, full_task_instance, lead, past_try, run, spec, task_instance, version, xcom,
+    asset, at, commit, dag_set, full_run, full_task_instance, lead, past_try, refuse, run, spec, task_instance,
+    version, xcom,
 };
 use crate::{Page, Store, StoreError, XComQuery};
-
-async fn refuse(store: &dyn Store, term: Term, rows: &WriteSet) -> StoreError {
-    store.commit(DEFAULT_SHARD, term, rows).await.unwrap_err()
-}
 
 async fn values(store: &dyn Store, run: &DagRun) -> BTreeMap<String, Value> {
     let query = XComQuery {
@@ -42,6 +39,11 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     dag.is_paused = true;
     dag.is_stale = true;
     dag.failed_runs = 2;
+    let pending = PendingAsset { asset: asset("ü").key, event: 3, at: at(2), aliases: vec!["a".to_owned()] };
+    dag.pending_assets = vec![pending.clone(), PendingAsset { event: 1, aliases: Vec::new(), ..pending }];
+    dag.runtimes = vec![i64::MAX, 0, -1];
+    dag.schedule_error = Some("ValueError: ü".to_owned());
+    dag.last_scheduled = Some((at(1), at(2)));
     let (full, bare) = (full_run(1, &stored), run(2, &stored));
     let mut rows = WriteSet::default();
     rows.versions.push(stored.clone());
@@ -61,7 +63,14 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     rows.tries.extend(tries.clone());
     commit(store, term, &rows).await;
 
-    assert_eq!(store.dag("d.ü").await.unwrap(), Some((dag, stored.clone())));
+    assert_eq!(store.dag("d.ü").await.unwrap(), Some((dag.clone(), stored.clone())));
+    let emptied = super::dag(&stored);
+    for row in [&emptied, &dag] {
+        let mut rows = WriteSet::default();
+        rows.dags.insert(row.dag_id.clone(), row.clone());
+        commit(store, term, &rows).await;
+        assert_eq!(store.dag("d.ü").await.unwrap(), Some((row.clone(), stored.clone())));
+    }
     assert_eq!(store.dag_version("d.ü", &"hash".into()).await.unwrap(), Some(stored));
     assert_eq!(store.dag_version("d.ü", &"other".into()).await.unwrap(), None);
     assert_eq!(store.dag("none").await.unwrap(), None);
@@ -150,19 +159,17 @@ pub async fn a_change_writes_what_may_change(store: &dyn Store) {
     let (full, bare) = (full_run(1, &version), run(1, &version));
     let first = DagRun {
         run_id: full.run_id.clone(),
-        run_type: full.run_type,
         logical_date: full.logical_date,
         data_interval_start: full.data_interval_start,
         data_interval_end: full.data_interval_end,
         run_after: full.run_after,
-        conf: full.conf.clone(),
         triggered_by: full.triggered_by.clone(),
         ..bare
     };
     let full_ti = full_task_instance(&first, "a");
+    // Not expanded yet: the map index can change.
     let first_ti = TaskInstance {
         id: full_ti.id,
-        map_index: full_ti.map_index,
         operator: full_ti.operator.clone(),
         pool: full_ti.pool.clone(),
         pool_slots: full_ti.pool_slots,
@@ -298,6 +305,9 @@ pub async fn unsound_rows_are_refused(store: &dyn Store) {
         with_ti(|ti| ti.state = TaskState::Running),
         with_ti(|ti| ti.state = TaskState::Queued),
         with_ti(|ti| ti.state = TaskState::Failed),
+        with_ti(|ti| ti.state = TaskState::Deferred),
+        with_ti(|ti| ti.state = TaskState::AwaitingInput),
+        with_ti(|ti| ti.map_index = -2),
     ] {
         let error = refuse(store, term, &rows).await;
         assert!(matches!(error, StoreError::Broken(_)), "{error:?}");
@@ -438,6 +448,7 @@ pub async fn pools_are_changed_and_deleted(store: &dyn Store) {
         slots,
         description: "d'ü".to_owned(),
         include_deferred: slots < 0,
+        rate: (slots != 3).then_some(RateLimit { starts: u32::MAX, per_secs: 60 }),
     };
     let mut rows = WriteSet::default();
     for name in ["b", "a", "c"] {
@@ -447,11 +458,16 @@ pub async fn pools_are_changed_and_deleted(store: &dyn Store) {
     let mut rows = WriteSet::default();
     rows.pools.insert("a".into(), Some(pool("a", -1)));
     rows.pools.insert("b".into(), None);
+    rows.pools.insert("d".into(), Some(pool("d", 4)));
     rows.pools.insert("unknown".into(), None);
     commit(store, term, &rows).await;
     let found = store.pools().await.unwrap();
-    assert_eq!(found.len(), 3);
-    assert_eq!(found[..2], [pool("a", -1), pool("c", 3)]);
+    assert_eq!(found.len(), 4);
+    assert_eq!([&found[0], &found[1], &found[2]], [&pool("a", -1), &pool("c", 3), &pool("d", 4)]);
+    let mut rows = WriteSet::default();
+    rows.pools.insert("a".into(), Some(pool("a", 3)));
+    commit(store, term, &rows).await;
+    assert_eq!(store.pools().await.unwrap()[0], pool("a", 3));
 }
 
 /// Thousands of rows in one commit, in the order in which they were made.

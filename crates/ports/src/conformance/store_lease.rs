@@ -5,11 +5,16 @@ use std::{
     time::Duration,
 };
 
-use tradewind_types::{AuditEvent, DEFAULT_SHARD, LeaderInfo, Pool, RunState, TaskState, Term, WriteSet};
+use tradewind_types::{
+    AssetEvent, AuditEvent, Backfill, BackfillItem, DEFAULT_SHARD, LeaderInfo, Pool, RunState, TaskState, Term,
+    WriteSet,
+};
 use uuid::Uuid;
 
-use super::{at, commit, dag_set, lead, past_try, run, task_instance, xcom};
-use crate::{DagFilter, Page, RunFilter, Store, StoreError, TaskInstanceFilter};
+use super::{
+    asset, asset_event, at, backfill, callback, commit, dag_set, human_input, lead, past_try, run, task_instance, xcom,
+};
+use crate::{AssetEventFilter, CallbackFilter, DagFilter, Page, RunFilter, Store, StoreError, TaskInstanceFilter};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -157,9 +162,24 @@ fn every_kind() -> WriteSet {
     rows.xcoms.push(xcom(&ti, "new", serde_json::Value::Bool(true)));
     rows.pools.insert(
         "new".into(),
-        Some(Pool { name: "new".into(), slots: 1, description: String::new(), include_deferred: false }),
+        Some(Pool { name: "new".into(), slots: 1, description: String::new(), include_deferred: false, rate: None }),
     );
     rows.pools.insert("default_pool".into(), None);
+    rows.assets.insert(asset("old").key, tradewind_types::Asset { group: "new".to_owned(), ..asset("old") });
+    rows.assets.insert(asset("new").key, asset("new"));
+    rows.asset_aliases.push(("alias".to_owned(), asset("old").key));
+    rows.asset_events.push(AssetEvent { aliases: vec!["alias".to_owned()], ..asset_event(2, "old") });
+    rows.consumed_events.extend([(old.run_no, 1), (old.run_no, 2)]);
+    rows.backfills.insert(1, Backfill { is_paused: true, ..backfill(1, "d") });
+    rows.backfills.insert(2, backfill(2, "d"));
+    let item = BackfillItem { backfill: 1, ordinal: 1, logical_date: at(1), run_no: None, skipped: None };
+    rows.backfill_items.push(item);
+    let mut changed = callback(&old, "old");
+    changed.note = Some("changed".to_owned());
+    for callback in [changed, callback(&old, "new")] {
+        rows.callbacks.insert(callback.id, callback);
+    }
+    rows.human_inputs.insert(ti.id, human_input(&ti));
     rows.audit.push(AuditEvent {
         at: at(0),
         event: "e".to_owned(),
@@ -180,6 +200,11 @@ fn first_set() -> WriteSet {
     rows.run(&old, true);
     rows.task_instance(&ti, true);
     rows.xcoms.push(xcom(&ti, "old", serde_json::Value::Bool(false)));
+    rows.assets.insert(asset("old").key, asset("old"));
+    rows.asset_events.push(asset_event(1, "old"));
+    rows.backfills.insert(1, backfill(1, "d"));
+    let callback = callback(&old, "old");
+    rows.callbacks.insert(callback.id, callback);
     rows
 }
 
@@ -197,7 +222,7 @@ async fn everything(store: &dyn Store) -> String {
         include_prior: false,
     };
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         store.dags(&dags, page).await.unwrap(),
         store.dag_version("d", &"v2".into()).await.unwrap(),
         store.runs(&RunFilter::default(), page).await.unwrap(),
@@ -206,6 +231,14 @@ async fn everything(store: &dyn Store) -> String {
         store.xcoms(&query, page).await.unwrap(),
         store.pools().await.unwrap(),
         store.audit(page).await.unwrap(),
+        store.assets(None, page).await.unwrap(),
+        store.assets_of_alias("alias").await.unwrap(),
+        store.asset_events(&AssetEventFilter::default(), page).await.unwrap(),
+        store.consumed_events("d", "run-1").await.unwrap(),
+        store.backfill(1).await.unwrap(),
+        store.backfills(None, page).await.unwrap(),
+        store.callbacks(&CallbackFilter::default(), page).await.unwrap(),
+        store.human_input(ti).await.unwrap(),
     )
 }
 

@@ -1,9 +1,7 @@
-//! Cases for listings and for what a leader loads.
-
-use std::collections::BTreeSet;
+//! Cases for listings.
 
 use serde_json::json;
-use tradewind_types::{DagRun, DagVersion, RunState, RunType, TaskInstance, TaskState, Term, UNMAPPED, WriteSet};
+use tradewind_types::{DagRun, RunState, TaskState, Term, UNMAPPED, WriteSet};
 
 use super::{at, commit, dag, dag_set, full_task_instance, lead, run, spec, task_instance, version, xcom};
 use crate::{DagFilter, Page, RunFilter, Store, TaskInstanceFilter, XComQuery};
@@ -218,73 +216,6 @@ pub async fn xcoms_of_earlier_runs_are_found(store: &dyn Store) {
     assert_eq!(list("run-4", None).await, "both=4 oldest=4");
     assert_eq!(list("run-3", Some("both")).await, "both=2");
     assert_eq!(list("run-3", Some("later")).await, "");
-}
-
-fn scheduled(no: u64, version: &DagVersion, date: i64, state: RunState) -> DagRun {
-    let mut run = run(no, version);
-    run.run_type = RunType::Scheduled;
-    run.logical_date = Some(at(date));
-    run.state = state;
-    run.end_date = state.is_finished().then(|| at(999));
-    run
-}
-
-/// Active runs with their instances; the last scheduled run of each DAG; later finished runs; for DAGs that look back the
-/// last finished run with its instances; all versions that these need.
-pub async fn loading_answers_what_the_engine_needs(store: &dyn Store) {
-    let term = lead(store).await;
-    let empty = store.load(tradewind_types::DEFAULT_SHARD).await.unwrap();
-    assert_eq!((empty.next_run_no, empty.pools.len()), (1, 1));
-    assert!(empty.dags.is_empty() && empty.runs.is_empty());
-
-    let (mut rows, plain) = dag_set("plain", &["a"]);
-    let old = version(spec("plain", &["a", "gone"]), "v0", 0);
-    rows.versions.push(old.clone());
-    let mut past = spec("past", &["a"]);
-    past.tasks[0].depends_on_past = true;
-    let past = version(past, "v1", 1);
-    rows.versions.push(past.clone());
-    rows.dags.insert("past".into(), dag(&past));
-    let mut manual = run(14, &plain);
-    manual.state = RunState::Success;
-    manual.end_date = Some(at(0));
-    manual.logical_date = Some(at(500));
-    let runs = [
-        scheduled(10, &old, 100, RunState::Running),
-        scheduled(11, &plain, 200, RunState::Success),
-        scheduled(12, &plain, 300, RunState::Failed),
-        run(13, &plain),
-        manual,
-        scheduled(20, &past, 100, RunState::Success),
-        scheduled(21, &past, 200, RunState::Success),
-        scheduled(22, &past, 300, RunState::Running),
-    ];
-    let instances: Vec<TaskInstance> = runs.iter().map(|run| task_instance(run, "a")).collect();
-    for run in &runs {
-        rows.run(run, true);
-    }
-    for ti in &instances {
-        rows.task_instance(ti, true);
-    }
-    commit(store, term, &rows).await;
-
-    let loaded = store.load(tradewind_types::DEFAULT_SHARD).await.unwrap();
-    let dags: Vec<_> = loaded.dags.iter().map(|(dag, version)| (dag.dag_id.as_str(), version.clone())).collect();
-    assert_eq!(dags, [("past", past), ("plain", plain)]);
-    assert_eq!(loaded.versions, [old]);
-    let numbers: Vec<u64> = loaded.runs.iter().map(|run| run.run_no.0).collect();
-    assert_eq!(numbers, [10, 12, 13, 14, 21, 22]);
-    for run in &loaded.runs {
-        assert!(runs.contains(run));
-    }
-    let with_instances: BTreeSet<u64> = loaded.task_instances.iter().map(|ti| ti.run_no.0).collect();
-    assert_eq!(with_instances, [10, 13, 21, 22].into());
-    assert_eq!(loaded.task_instances.len(), 4);
-    for ti in &loaded.task_instances {
-        assert!(instances.contains(ti));
-    }
-    assert_eq!(loaded.next_run_no, 23);
-    assert_eq!(loaded.pools.len(), 1);
 }
 
 /// Walking through the pages meets every row once; a limit of 0 or above the cap is the cap.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tradewind_engine::Event;
 use tradewind_ports::DagFilter;
-use tradewind_proto::{micros, to_json, v1};
+use tradewind_proto::{micros, v1};
 use tradewind_types::{ApiError, DagRow, DagVersion, SourceKind};
 
 use super::{ADMIN, page};
-use crate::core::{Core, store_error};
+use crate::{
+    core::{Core, store_error},
+    publish::remarks,
+};
 
 /// A DAG as listings show it; `next_run_after` is the leader's to add.
 fn wire_dag(row: &DagRow, version: &DagVersion) -> v1::Dag {
@@ -64,7 +67,13 @@ pub(crate) async fn list_dags(
 pub(crate) async fn get_dag(core: &Arc<Core>, request: v1::GetDagRequest) -> Result<v1::Dag, ApiError> {
     let (row, version) = known_dag(core, &request.dag_id).await?;
     let mut dag = wire_dag(&row, &version);
-    dag.spec_json = Some(to_json(&version.spec));
+    let mut spec = serde_json::to_value(&version.spec).map_err(|error| ApiError::internal(error.to_string()))?;
+    // Remarks belong to the file, not to the version; they are shown beside what the version says.
+    let remarks = remarks(core, &row.source.rel_path).await?;
+    if let Some(fields) = spec.as_object_mut().filter(|_| !remarks.is_empty()) {
+        fields.insert("warnings".to_owned(), remarks.into());
+    }
+    dag.spec_json = Some(spec.to_string());
     Ok(dag)
 }
 

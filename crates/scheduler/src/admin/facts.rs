@@ -5,10 +5,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use tradewind_ports::CallbackFilter;
 use tradewind_proto::{micros, v1};
 use tradewind_types::{ApiError, QueueName, TaskState};
 
-use super::{audit, page};
+use super::{audit, page, runs::run_id_of};
 use crate::{
     core::{Core, store_error},
     worker_service::wire_micros,
@@ -122,4 +123,14 @@ pub(crate) async fn drain_worker(core: &Arc<Core>, request: v1::NameRequest) -> 
 pub(crate) async fn list_audit(core: &Arc<Core>, request: v1::ListRequest) -> Result<v1::ListAuditResponse, ApiError> {
     let listing = core.store.audit(page(request.page)).await.map_err(store_error)?;
     Ok(v1::ListAuditResponse { events: listing.rows.into_iter().map(Into::into).collect(), total: listing.total })
+}
+
+pub(crate) async fn list_callbacks(
+    core: &Arc<Core>,
+    request: v1::ListCallbacksRequest,
+) -> Result<v1::ListCallbacksResponse, ApiError> {
+    let run_id = run_id_of(core, request.dag_id.as_deref(), request.run_id.as_deref()).await?;
+    let filter = CallbackFilter { dag_id: request.dag_id.map(Into::into), run_id };
+    let listing = core.store.callbacks(&filter, page(request.page)).await.map_err(store_error)?;
+    Ok(v1::ListCallbacksResponse { callbacks: listing.rows.iter().map(Into::into).collect(), total: listing.total })
 }

@@ -1,12 +1,18 @@
 //! What people and the CLI do. Each file handles one group; this one only routes.
 
+mod assets;
+mod backfills;
+mod clear;
 mod dags;
 mod facts;
+mod human;
 mod resources;
 mod runs;
 mod tasks;
 
-pub(crate) use runs::trigger_new_run;
+pub(crate) use clear::run_again;
+pub(crate) use dags::known_dag;
+pub(crate) use runs::{taken_by, trigger_new_run};
 
 use std::sync::Arc;
 
@@ -77,10 +83,21 @@ routes! {
     list_task_instances(v1::ListTaskInstancesRequest) -> v1::ListTaskInstancesResponse = tasks::list_task_instances;
     list_tries(v1::TaskInstanceRef) -> v1::ListTriesResponse = tasks::list_tries;
     get_rendered(v1::TaskInstanceRef) -> v1::RenderedResponse = tasks::get_rendered;
-    clear_tasks(v1::ClearTasksRequest) -> v1::ListTaskInstancesResponse = tasks::clear_tasks;
+    clear_tasks(v1::ClearTasksRequest) -> v1::ListTaskInstancesResponse = clear::clear_tasks;
     mark_task(v1::MarkTaskRequest) -> v1::ListTaskInstancesResponse = tasks::mark_task;
     explain_task(v1::TaskInstanceRef) -> v1::ExplainResponse = tasks::explain_task;
     read_log(v1::ReadLogRequest) -> ReceiverStream<Result<v1::LogData, Status>> = tasks::read_log;
+    create_backfill(v1::CreateBackfillRequest) -> v1::BackfillResponse = backfills::create_backfill;
+    set_backfill(v1::SetBackfillRequest) -> v1::BackfillResponse = backfills::set_backfill;
+    list_backfills(v1::ListBackfillsRequest) -> v1::ListBackfillsResponse = backfills::list_backfills;
+    get_backfill(v1::GetBackfillRequest) -> v1::BackfillResponse = backfills::get_backfill;
+    list_assets(v1::ListAssetsRequest) -> v1::ListAssetsResponse = assets::list_assets;
+    list_asset_events(v1::ListAssetEventsRequest) -> v1::ListAssetEventsResponse = assets::list_asset_events;
+    update_asset(v1::UpdateAssetRequest) -> v1::AssetEvent = assets::update_asset;
+    materialize_asset(v1::MaterializeAssetRequest) -> v1::DagRun = assets::materialize_asset;
+    list_human_inputs(v1::ListHumanInputsRequest) -> v1::ListHumanInputsResponse = human::list_human_inputs;
+    answer_human(v1::AnswerHumanRequest) -> v1::HumanInput = human::answer_human;
+    list_callbacks(v1::ListCallbacksRequest) -> v1::ListCallbacksResponse = facts::list_callbacks;
     list_x_coms(v1::GetXComsAdminRequest) -> v1::ListXComsResponse = tasks::list_xcoms;
     list_pools(v1::Empty) -> v1::ListPoolsResponse = resources::list_pools;
     set_pool(v1::Pool) -> v1::Pool = resources::set_pool;

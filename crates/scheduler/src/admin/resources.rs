@@ -9,18 +9,8 @@ use tradewind_types::{ApiError, Connection, ErrorCode, Pool, check_key};
 use super::{audit, page};
 use crate::core::{Core, store_error};
 
-fn wire_pool(pool: &Pool) -> v1::Pool {
-    v1::Pool {
-        name: pool.name.to_string(),
-        slots: pool.slots,
-        description: pool.description.clone(),
-        include_deferred: pool.include_deferred,
-        usage: None,
-    }
-}
-
 pub(crate) async fn list_pools(core: &Arc<Core>, _: v1::Empty) -> Result<v1::ListPoolsResponse, ApiError> {
-    let mut pools: Vec<v1::Pool> = core.store.pools().await.map_err(store_error)?.iter().map(wire_pool).collect();
+    let mut pools: Vec<v1::Pool> = core.store.pools().await.map_err(store_error)?.iter().map(Into::into).collect();
     // A standby does not know how full they are and leaves it out.
     if let Ok(usage) = core.query(|engine, _| engine.pool_usage()).await {
         for pool in &mut pools {
@@ -44,13 +34,8 @@ pub(crate) async fn set_pool(core: &Arc<Core>, request: v1::Pool) -> Result<v1::
             request.slots
         )));
     }
-    let pool = Pool {
-        name: request.name.into(),
-        slots: request.slots,
-        description: request.description,
-        include_deferred: request.include_deferred,
-    };
-    let answer = wire_pool(&pool);
+    let pool = Pool::try_from(request)?;
+    let answer = v1::Pool::from(&pool);
     core.step_one(Event::SetPool(pool)).await?;
     Ok(answer)
 }

@@ -8,11 +8,12 @@ use tonic::Status;
 use tradewind_engine::{Event, Reply, Trigger};
 use tradewind_ports::RunFilter;
 use tradewind_proto::{instant_opt, json, status, v1};
-use tradewind_types::{ApiError, DagRun, ErrorCode, RunType, Timestamp, check_run_id};
+use tradewind_types::{ApiError, DagRun, ErrorCode, RunId, RunType, Timestamp, check_run_id};
 
 use super::{ADMIN, dags::known_dag, page};
 use crate::{
     core::{Core, store_error},
+    params::{check_run_conf, conf_object},
     worker_service::{parse_all, random_suffix, unexpected},
 };
 
@@ -25,11 +26,7 @@ pub(crate) async fn trigger_run(core: &Arc<Core>, request: v1::TriggerRunRequest
     if let Some(run_id) = &request.run_id {
         check_run_id(run_id).map_err(ApiError::invalid)?;
     }
-    let conf = match json("conf", &request.conf_json)? {
-        serde_json::Value::Null => serde_json::json!({}),
-        conf @ serde_json::Value::Object(_) => conf,
-        _ => return Err(ApiError::invalid("conf: it must be a JSON object, e.g. '{\"key\": \"value\"}'")),
-    };
+    let conf = conf_object(json("conf", &request.conf_json)?)?;
     let logical_date = match (instant_opt("logical_date", request.logical_date)?, request.null_logical_date) {
         (Some(_), true) => {
             return Err(ApiError::invalid("logical_date: give a date or ask for none, not both"));
@@ -50,30 +47,36 @@ pub(crate) async fn trigger_run(core: &Arc<Core>, request: v1::TriggerRunRequest
     trigger_new_run(core, trigger).await
 }
 
-/// Triggers a run whose id and logical date are free. The engine remembers finished runs only for a while, so the store
-/// is asked first; a run that appears in between is still refused, by the engine that made it.
+/// The run that has the id or the logical date that a trigger wants. The engine remembers finished runs only for a while,
+/// so the store is asked; a run that appears in between is still refused, by the engine that made it.
+pub(crate) async fn taken_by(core: &Core, trigger: &Trigger) -> Result<Option<DagRun>, ApiError> {
+    let dag_id = trigger.dag_id.as_str();
+    if let Some(run_id) = &trigger.run_id
+        && let Some(run) = core.store.run(dag_id, run_id.as_str()).await.map_err(store_error)?
+    {
+        return Ok(Some(run));
+    }
+    match trigger.logical_date {
+        Some(date) => core.store.run_by_logical_date(dag_id, date).await.map_err(store_error),
+        None => Ok(None),
+    }
+}
+
+/// Triggers a run whose id and logical date are free and whose conf fits the params of the DAG.
 ///
 /// # Errors
-/// `already_exists`, naming the run that has the id or the date.
+/// `already_exists`, naming the run that has the id or the date; `invalid`, naming the param.
 pub(crate) async fn trigger_new_run(core: &Core, trigger: Trigger) -> Result<v1::DagRun, ApiError> {
-    let dag_id = trigger.dag_id.as_str();
-    let by_id = match &trigger.run_id {
-        Some(run_id) => core.store.run(dag_id, run_id.as_str()).await.map_err(store_error)?,
-        None => None,
-    };
-    let by_date = match trigger.logical_date {
-        Some(date) => core.store.run_by_logical_date(dag_id, date).await.map_err(store_error)?,
-        None => None,
-    };
-    if let Some(run) = by_id.or(by_date) {
+    if let Some(run) = taken_by(core, &trigger).await? {
         return Err(ApiError::new(
             ErrorCode::AlreadyExists,
             format!(
-                "\"{dag_id}\" has a run with this id or logical date already: {} ({}); clear it to run it again",
-                run.run_id, run.state
+                "\"{}\" has a run with this id or logical date already: {} ({}); clear it to run it again",
+                trigger.dag_id, run.run_id, run.state
             ),
         ));
     }
+    check_run_conf(core, &trigger.dag_id, &trigger.conf).await?;
     match core.step_one(Event::Trigger(trigger)).await? {
         Reply::Run(run) => Ok(v1::DagRun::from(&*run)),
         other => Err(unexpected(&other)),
@@ -122,6 +125,22 @@ pub(crate) async fn find_run(core: &Core, dag_id: &str, run_id: &str) -> Result<
     Err(ApiError::not_found(format!(
         "\"{dag_id}\" has no run with the id or logical date \"{run_id}\"; see `tradewind dags list-runs {dag_id}`"
     )))
+}
+
+/// The id of the run that a filter means.
+///
+/// # Errors
+/// `not_found`; a run without its DAG.
+pub(crate) async fn run_id_of(
+    core: &Core,
+    dag_id: Option<&str>,
+    run_id: Option<&str>,
+) -> Result<Option<RunId>, ApiError> {
+    match (dag_id, run_id) {
+        (Some(dag_id), Some(run_id)) => Ok(Some(find_run(core, dag_id, run_id).await?.run_id)),
+        (None, Some(_)) => Err(ApiError::invalid("run_id: give the dag_id, too")),
+        (_, None) => Ok(None),
+    }
 }
 
 pub(crate) async fn get_run(core: &Arc<Core>, request: v1::GetRunRequest) -> Result<v1::GetRunResponse, ApiError> {

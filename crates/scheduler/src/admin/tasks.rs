@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tradewind_engine::{ClearRequest, Event, Reply};
+use tradewind_engine::{Event, Reply};
 use tradewind_ports::{TaskInstanceFilter, XComQuery};
 use tradewind_proto::{to_json, v1};
-use tradewind_types::{ApiError, AttemptKey, BlockReason, TaskInstance};
+use tradewind_types::{ApiError, AttemptKey, BlockReason, TaskInstance, TaskState};
 
 use super::{
     ADMIN, page,
-    runs::{ensure_loaded, find_run},
+    runs::{ensure_loaded, find_run, run_id_of},
 };
 use crate::{
     core::{Core, store_error},
@@ -20,7 +20,7 @@ use crate::{
     worker_service::{parse_all, unexpected},
 };
 
-fn instances_answer(rows: &[TaskInstance], total: u64) -> v1::ListTaskInstancesResponse {
+pub(super) fn instances_answer(rows: &[TaskInstance], total: u64) -> v1::ListTaskInstancesResponse {
     v1::ListTaskInstancesResponse { task_instances: rows.iter().map(Into::into).collect(), total }
 }
 
@@ -28,11 +28,7 @@ pub(crate) async fn list_task_instances(
     core: &Arc<Core>,
     request: v1::ListTaskInstancesRequest,
 ) -> Result<v1::ListTaskInstancesResponse, ApiError> {
-    let run_id = match (&request.dag_id, &request.run_id) {
-        (Some(dag_id), Some(run_id)) => Some(find_run(core, dag_id, run_id).await?.run_id),
-        (None, Some(_)) => return Err(ApiError::invalid("run_id: give the dag_id, too")),
-        (_, None) => None,
-    };
+    let run_id = run_id_of(core, request.dag_id.as_deref(), request.run_id.as_deref()).await?;
     let filter = TaskInstanceFilter {
         dag_id: request.dag_id.map(Into::into),
         run_id,
@@ -47,7 +43,7 @@ pub(crate) async fn list_task_instances(
 ///
 /// # Errors
 /// `not_found`, naming what is missing.
-async fn find_instance(core: &Core, task: &v1::TaskInstanceRef) -> Result<TaskInstance, ApiError> {
+pub(super) async fn find_instance(core: &Core, task: &v1::TaskInstanceRef) -> Result<TaskInstance, ApiError> {
     let run = find_run(core, &task.dag_id, &task.run_id).await?;
     let rows = core.store.run_task_instances(run.dag_id.as_str(), run.run_id.as_str()).await.map_err(store_error)?;
     rows.into_iter().find(|row| row.task_id.as_str() == task.task_id && row.map_index == task.map_index).ok_or_else(
@@ -77,25 +73,6 @@ pub(crate) async fn get_rendered(
     let ti = find_instance(core, &task).await?;
     let fields = core.store.rendered(ti.id).await.map_err(store_error)?;
     Ok(v1::RenderedResponse { fields_json: fields.map(|fields| fields.to_string()) })
-}
-
-pub(crate) async fn clear_tasks(
-    core: &Arc<Core>,
-    request: v1::ClearTasksRequest,
-) -> Result<v1::ListTaskInstancesResponse, ApiError> {
-    let run = find_run(core, &request.dag_id, &request.run_id).await?;
-    ensure_loaded(core, &run).await?;
-    let clear = ClearRequest {
-        dag_id: run.dag_id.clone(),
-        run_id: run.run_id.clone(),
-        task_ids: request.task_ids.into_iter().map(Into::into).collect(),
-        downstream: request.downstream,
-        upstream: request.upstream,
-        only_failed: request.only_failed,
-        dry_run: request.dry_run,
-        by: ADMIN.to_owned(),
-    };
-    instances_reply(core.step_one(Event::Clear(clear)).await?)
 }
 
 fn instances_reply(reply: Reply) -> Result<v1::ListTaskInstancesResponse, ApiError> {
@@ -145,7 +122,9 @@ pub(crate) async fn explain_task(core: &Arc<Core>, task: v1::TaskInstanceRef) ->
             *depth = depths.and_then(|depths| depths.first().map(|found| found.hints));
         }
     }
-    let is_waiting = !ti.state.is_finished() && ti.state != tradewind_types::TaskState::Running;
+    // A wait for a moment or a person needs no worker, and the engine says what a trigger needs.
+    let needs_none = matches!(ti.state, TaskState::Running | TaskState::Deferred | TaskState::AwaitingInput);
+    let is_waiting = !ti.state.is_finished() && !needs_none;
     if serving.is_empty() && is_waiting && ti.operator != "EmptyOperator" {
         reasons.push(BlockReason::QueueNotServed { queue: ti.queue.clone() });
     }

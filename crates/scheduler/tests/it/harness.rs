@@ -26,6 +26,7 @@ pub struct Installation {
     pub store: Arc<dyn FullStore>,
     pub queue: Arc<MemoryQueue>,
     pub lease: Duration,
+    pub repair_interval: Duration,
     _folder: Option<TempDir>,
 }
 
@@ -40,7 +41,13 @@ impl Installation {
     pub async fn open(url: &str) -> Self {
         let store = tradewind_store::open(url, tradewind_store::StoreOptions::default()).await.unwrap();
         store.migrate().await.unwrap();
-        Self { store, queue: Arc::new(MemoryQueue::new()), lease: Duration::from_secs(15), _folder: None }
+        Self {
+            store,
+            queue: Arc::new(MemoryQueue::new()),
+            lease: Duration::from_secs(15),
+            repair_interval: Duration::from_millis(200),
+            _folder: None,
+        }
     }
 
     pub async fn scheduler(&self, name: &str) -> Node {
@@ -54,7 +61,7 @@ impl Installation {
             advertise: None,
             engine: EngineOptions { lease: self.lease, ..EngineOptions::default() },
             leader_lease: Duration::from_millis(1500),
-            repair_interval: Duration::from_millis(200),
+            repair_interval: self.repair_interval,
             queue_window: 10_000,
             xcom_max_bytes: 1_000,
             log_max_bytes: 10_000,
@@ -174,6 +181,21 @@ pub async fn run_state(client: &LeaderClient, run: &v1::DagRun) -> v1::GetRunRes
         .unwrap()
 }
 
+/// The end of an attempt that left nothing.
+pub fn ended(key: AttemptKey, token: LeaseToken, outcome: AttemptOutcome) -> AttemptReport {
+    AttemptReport {
+        key,
+        token,
+        outcome,
+        xcoms: Vec::new(),
+        skip: Vec::new(),
+        asset_events: Vec::new(),
+        rendered_map_index: None,
+        note: None,
+        ended_at: Timestamp::now(),
+    }
+}
+
 /// Speaks for a worker, call by call.
 pub struct Hand {
     pub client: LeaderClient,
@@ -204,6 +226,18 @@ impl Hand {
     }
 
     pub async fn claim(&self, hint: Option<AttemptKey>, token: Uuid) -> Result<Option<v1::Grant>, ApiError> {
+        Ok(self.offer(hint, token).await?.and_then(|answer| match answer {
+            v1::claim_answer::Answer::Granted(grant) => Some(grant),
+            _ => None,
+        }))
+    }
+
+    /// Offers one slot.
+    pub async fn offer(
+        &self,
+        hint: Option<AttemptKey>,
+        token: Uuid,
+    ) -> Result<Option<v1::claim_answer::Answer>, ApiError> {
         let request = v1::ClaimRequest {
             worker: self.name.clone(),
             incarnation: self.incarnation.clone(),
@@ -216,10 +250,22 @@ impl Hand {
                 async move { worker_client(channel).claim(request).await }
             })
             .await?;
-        Ok(answer.answers.into_iter().next().and_then(|answer| match answer.answer {
-            Some(v1::claim_answer::Answer::Granted(grant)) => Some(grant),
-            _ => None,
-        }))
+        Ok(answer.answers.into_iter().next().and_then(|answer| answer.answer))
+    }
+
+    /// Claims the callback that comes next, waiting for it.
+    pub async fn next_callback(&self) -> (v1::CallbackGrant, AttemptKey, LeaseToken) {
+        let token = Uuid::new_v4();
+        let grant = eventually("a callback", || async {
+            match self.offer(None, token).await.unwrap() {
+                Some(v1::claim_answer::Answer::Callback(grant)) => Some(grant),
+                _ => None,
+            }
+        })
+        .await;
+        let callback = grant.callback.as_ref().unwrap();
+        let key = AttemptKey { ti: TiId(callback.id.parse().unwrap()), attempt: callback.attempt };
+        (grant, key, LeaseToken(token))
     }
 
     /// Claims whatever comes next, waiting for it.
@@ -239,12 +285,16 @@ impl Hand {
         xcoms: Vec<XComValue>,
         offers: usize,
     ) -> Result<v1::ReportResponse, ApiError> {
-        let report =
-            AttemptReport { key, token, outcome, xcoms, skip: Vec::new(), note: None, ended_at: Timestamp::now() };
+        let report = AttemptReport { xcoms, ..ended(key, token, outcome) };
+        self.hand_in(&report, offers).await
+    }
+
+    /// Reports an end in full.
+    pub async fn hand_in(&self, report: &AttemptReport, offers: usize) -> Result<v1::ReportResponse, ApiError> {
         let request = v1::ReportRequest {
             worker: self.name.clone(),
             incarnation: self.incarnation.clone(),
-            reports: vec![v1::AttemptReport::from(&report)],
+            reports: vec![v1::AttemptReport::from(report)],
             offers: (0..offers).map(|_| v1::ClaimOffer { token: Uuid::new_v4().to_string(), hint: None }).collect(),
         };
         self.client

@@ -171,3 +171,54 @@ async fn a_run_id_or_date_that_was_used_long_ago_is_refused_and_the_leader_leads
     assert!(node.running.is_leader());
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remarks_about_a_file_are_shown_with_its_dags_until_they_are_gone() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let spec = dag("d", &[]);
+    let published = |warnings: &[&str]| v1::PublishFileRequest {
+        rel_path: "d.yaml".to_owned(),
+        dags: vec![v1::PublishedDag { version: "v1".to_owned(), spec_json: tradewind_proto::to_json(&spec) }],
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        ..v1::PublishFileRequest::default()
+    };
+    let shown = || async {
+        let dag = admin!(node, get_dag, v1::GetDagRequest { dag_id: "d".to_owned() }).unwrap();
+        let spec: serde_json::Value = serde_json::from_str(&dag.spec_json.unwrap()).unwrap();
+        assert_eq!(spec["dag_id"], "d");
+        spec["warnings"].clone()
+    };
+    processor!(node, publish_file, published(&["line 3: old import"])).unwrap();
+    assert_eq!(shown().await, serde_json::json!(["line 3: old import"]));
+    processor!(node, publish_file, published(&[])).unwrap();
+    assert_eq!(shown().await, serde_json::Value::Null);
+    processor!(node, publish_file, published(&["again"])).unwrap();
+    processor!(node, complete_scan, v1::CompleteScanRequest { rel_paths: vec!["other.yaml".to_owned()] }).unwrap();
+    assert_eq!(shown().await, serde_json::Value::Null, "the file is gone");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_keeps_its_rate() {
+    let installation = Installation::new().await;
+    let node = installation.scheduler("a").await;
+    node.leads().await;
+    let pool = v1::Pool {
+        name: "api".to_owned(),
+        slots: 3,
+        rate_starts: Some(10),
+        rate_per_secs: Some(60),
+        ..v1::Pool::default()
+    };
+    admin!(node, set_pool, pool.clone()).unwrap();
+    let pools = admin!(node, list_pools, v1::Empty {}).unwrap().pools;
+    let kept = pools.iter().find(|kept| kept.name == "api").unwrap();
+    assert_eq!((kept.rate_starts, kept.rate_per_secs), (Some(10), Some(60)));
+    let half = v1::Pool { rate_per_secs: None, ..pool };
+    let error = admin!(node, set_pool, half).unwrap_err();
+    assert_eq!(error.code, tradewind_types::ErrorCode::Invalid);
+    assert!(error.message.contains("\"api\""));
+    node.stop().await;
+}

@@ -20,6 +20,10 @@ async fn started(installation: &Installation) -> (Node, Hand, v1::DagRun) {
     (node, hand, run)
 }
 
+fn xcom(key: &str, value: serde_json::Value) -> XComValue {
+    XComValue { key: key.to_owned(), value, mapped_length: None }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_through_report_by_report() {
     let installation = Installation::new().await;
@@ -27,7 +31,7 @@ async fn a_run_goes_through_report_by_report() {
     let (grant, key, token) = hand.next().await;
     assert_eq!(grant.ti.as_ref().unwrap().task_id, "first");
 
-    let xcoms = vec![XComValue { key: "return_value".to_owned(), value: serde_json::json!({"rows": 3}) }];
+    let xcoms = vec![xcom("return_value", serde_json::json!({"rows": 3}))];
     let answer = hand.report(key, token, AttemptOutcome::Success, xcoms, 1).await.unwrap();
     assert_eq!(answer.results[0].error, "");
     // The report freed a slot and offered it: the next task comes in the same answer.
@@ -162,7 +166,7 @@ async fn oversized_xcoms_and_logs_are_refused_with_their_option() {
     let installation = Installation::new().await;
     let (node, hand, _) = started(&installation).await;
     let (_, key, token) = hand.next().await;
-    let large = vec![XComValue { key: "k".to_owned(), value: serde_json::json!("x".repeat(2_000)) }];
+    let large = vec![xcom("k", serde_json::json!("x".repeat(2_000)))];
     let answer = hand.report(key, token, AttemptOutcome::Success, large, 0).await.unwrap();
     assert_eq!(answer.results[0].error, "too_large");
     assert!(answer.results[0].message.contains("scheduler.xcom_max_bytes"));

@@ -24,6 +24,13 @@ fn three_hundred_seeds_keep_every_invariant() {
     assert!(total.lost_attempts > 300, "{total:?}");
     assert!(total.hint_faults > 300, "{total:?}");
     assert!(total.runs > 1_000, "{total:?}");
+    // So did what the engine does beside plain tasks.
+    assert!(total.resumes > 1_000, "{total:?}");
+    assert!(total.mapped > 1_000, "{total:?}");
+    assert!(total.callbacks > 1_000, "{total:?}");
+    assert!(total.consumed_events > 500, "{total:?}");
+    assert!(total.backfills > 100, "{total:?}");
+    assert!(total.timetable_answers > 100, "{total:?}");
 }
 
 #[test]

@@ -7,14 +7,18 @@
 mod postgres;
 mod sqlite;
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+};
 
 pub(crate) use postgres::try_out;
-pub(crate) use sqlite::STATEMENTS;
+use serde::Serialize;
+pub(crate) use sqlite::{EVENT_STATEMENTS, STATEMENTS};
 use tradewind_ports::StoreError;
-use tradewind_types::{TaskInstance, Term, TiId, WriteSet, XCom};
+use tradewind_types::{BackfillItem, Term, WriteSet, XCom};
 
-use crate::db::Db;
+use crate::db::{Db, to_json};
 
 pub(crate) async fn commit(db: &Db, shard: i32, term: Term, rows: &WriteSet) -> Result<(), StoreError> {
     match db {
@@ -23,25 +27,38 @@ pub(crate) async fn commit(db: &Db, shard: i32, term: Term, rows: &WriteSet) -> 
     }
 }
 
-/// The XComs of a set, the last of each name alone: a statement may write a row only once.
-fn last_xcoms(rows: &WriteSet) -> Vec<&XCom> {
-    let mut places: HashMap<(TiId, &str), usize> = HashMap::with_capacity(rows.xcoms.len());
-    let mut last: Vec<&XCom> = Vec::with_capacity(rows.xcoms.len());
-    for xcom in &rows.xcoms {
-        match places.entry((xcom.ti, xcom.key.as_str())) {
-            std::collections::hash_map::Entry::Occupied(place) => last[*place.get()] = xcom,
-            std::collections::hash_map::Entry::Vacant(place) => {
+/// The last of each name alone, in the order of the first: a statement may write a row only once.
+fn last_of<'a, T, K: Eq + Hash>(rows: impl IntoIterator<Item = &'a T>, name: impl Fn(&'a T) -> K) -> Vec<&'a T> {
+    let mut places: HashMap<K, usize> = HashMap::new();
+    let mut last: Vec<&T> = Vec::new();
+    for row in rows {
+        match places.entry(name(row)) {
+            Entry::Occupied(place) => last[*place.get()] = row,
+            Entry::Vacant(place) => {
                 place.insert(last.len());
-                last.push(xcom);
+                last.push(row);
             }
         }
     }
     last
 }
 
-/// The column of a task instance's skips.
-fn skips_json(ti: &TaskInstance) -> Result<Option<String>, StoreError> {
-    if ti.skips.is_empty() { Ok(None) } else { crate::db::to_json(&ti.skips).map(Some) }
+fn last_xcoms(rows: &WriteSet) -> Vec<&XCom> {
+    last_of(&rows.xcoms, |xcom| (xcom.ti, xcom.key.as_str()))
+}
+
+fn last_items(rows: &WriteSet) -> Vec<&BackfillItem> {
+    last_of(&rows.backfill_items, |item| (item.backfill, item.ordinal))
+}
+
+/// A column of JSON that is null when there is nothing.
+fn json_unless_empty<T: Serialize>(values: &[T]) -> Result<Option<String>, StoreError> {
+    if values.is_empty() { Ok(None) } else { to_json(&values).map(Some) }
+}
+
+/// A column of JSON that may be null.
+fn json_opt<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
+    value.map(to_json).transpose()
 }
 
 /// What a set asks to be changed and is not there.

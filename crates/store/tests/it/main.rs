@@ -4,4 +4,5 @@ mod files;
 mod fixture;
 mod opening;
 mod postgres;
+mod schema;
 mod sqlite;

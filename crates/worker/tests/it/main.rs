@@ -4,7 +4,10 @@
 #[allow(dead_code, missing_docs, reason = "the scheduler's own tests use all of it")]
 mod harness;
 
+mod callbacks;
 mod leases;
+mod mapping;
 mod python;
 mod support;
 mod tasks;
+mod waits;

@@ -1,14 +1,18 @@
 //! An installation with a scheduler that leads, and workers that run in this process.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tradewind_guest::GuestEnv;
 use tradewind_ports::Queue;
-use tradewind_proto::{LeaderClient, admin_client, v1};
-use tradewind_types::DagSpec;
+use tradewind_proto::{LeaderClient, admin_client, dag_client, to_json, v1};
+use tradewind_types::{Bundle, BundleFile, DagSpec, sha256_hex};
 use tradewind_worker::{Worker, WorkerError, WorkerSettings};
 
 use crate::harness::{ADMIN, Installation, Node, PROCESSOR, WORKER, eventually, publish, run_state, trigger};
@@ -41,6 +45,8 @@ impl World {
             name: name.into(),
             queues: vec!["default".into()],
             slots: 4,
+            trigger_slots: 100,
+            callback_timeout: Duration::from_secs(60),
             dir: self.dir.path().join(name),
             env: Vec::new(),
             drain_grace: Duration::from_secs(30),
@@ -170,6 +176,66 @@ pub fn task(id: &str, upstream: &[&str], operator: Value) -> Value {
 
 pub fn bash(id: &str, upstream: &[&str], command: &str) -> Value {
     task(id, upstream, serde_json::json!({"kind": "bash", "command": command}))
+}
+
+pub fn guest(world: &World) -> GuestEnv {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let python = std::env::var_os("TRADEWIND_TEST_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
+    assert!(python.exists(), "no Python environment: run the tests with `make test`");
+    GuestEnv {
+        python,
+        guest_package_dir: root.join("python"),
+        home: world.dir.path().join("guest"),
+        extra_env: Vec::new(),
+    }
+}
+
+/// A Python task in JSON form.
+pub fn python(id: &str, upstream: &[&str]) -> Value {
+    json!({"task_id": id, "upstream": upstream, "operator":
+        {"type": "python", "class": "_PythonDecoratedOperator", "module": "airflow.providers.standard.decorators.python"}})
+}
+
+/// Publishes a bundle of files, the first of which is a DAG file with these DAGs.
+pub async fn publish_files(world: &World, files: &[(&str, &str)], dags: &[Value]) {
+    let file = |path: &str, text: &str| BundleFile {
+        path: path.to_owned(),
+        blob: sha256_hex(text.as_bytes()).into(),
+        size: text.len() as u64,
+        executable: false,
+    };
+    let bundle = Bundle::new(files.iter().map(|(path, text)| file(path, text)).collect());
+    let processor = world.node.client(PROCESSOR);
+    for (_, text) in files {
+        let blob = v1::BlobChunk { hash: sha256_hex(text.as_bytes()), data: text.as_bytes().to_vec(), last: true };
+        processor
+            .call(PATIENCE, |channel| {
+                let blob = blob.clone();
+                async move { dag_client(channel).put_blobs(futures::stream::iter([blob])).await }
+            })
+            .await
+            .unwrap();
+    }
+    let rel_path = files[0].0;
+    let published = |dag: &Value| {
+        let mut dag = dag.clone();
+        dag["source"] = json!({"kind": "python", "rel_path": rel_path});
+        let spec: DagSpec = serde_json::from_value(dag).unwrap();
+        v1::PublishedDag { version: sha256_hex(to_json(&spec).as_bytes()), spec_json: to_json(&spec) }
+    };
+    let request = v1::PublishFileRequest {
+        rel_path: rel_path.to_owned(),
+        bundle: Some(v1::Bundle::from(&bundle)),
+        dags: dags.iter().map(published).collect(),
+        ..v1::PublishFileRequest::default()
+    };
+    processor
+        .call(PATIENCE, |channel| {
+            let request = request.clone();
+            async move { dag_client(channel).publish_file(request).await }
+        })
+        .await
+        .unwrap();
 }
 
 /// A worker that runs.

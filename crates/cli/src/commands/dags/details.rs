@@ -1,6 +1,7 @@
 //! `tradewind dags details`, and the spec of a DAG for other commands.
 
 use serde::Serialize;
+use serde_json::Value;
 use tradewind_proto::{from_json, v1};
 use tradewind_types::DagSpec;
 
@@ -8,7 +9,7 @@ use super::list::DagRecord;
 use crate::{
     client::Client,
     errors::{CliError, Exit, Outcome},
-    output::{self, OutputArgs, Record, Text},
+    output::{self, OutputArgs, Record, Text, Tone},
     suggest,
 };
 
@@ -23,8 +24,9 @@ struct DetailsRecord {
     max_active_runs: u32,
     max_active_tasks: u32,
     dagrun_timeout_secs: Option<f64>,
-    params: serde_json::Value,
+    params: Value,
     task_ids: Vec<String>,
+    warnings: Vec<String>,
     doc_md: Option<String>,
 }
 
@@ -47,6 +49,7 @@ impl Record for DetailsRecord {
         "owners",
         "tags",
         "tasks",
+        "warnings",
         "documentation",
     ];
 
@@ -54,7 +57,7 @@ impl Record for DetailsRecord {
         let [dag_id, state, schedule, next_run, _, _, owners, tags, file] =
             <[Text; 9]>::try_from(self.dag.cells()).unwrap_or_default();
         let params = match &self.params {
-            serde_json::Value::Object(params) if params.is_empty() => String::new(),
+            Value::Object(params) if params.is_empty() => String::new(),
             params => params.to_string(),
         };
         vec![
@@ -75,6 +78,7 @@ impl Record for DetailsRecord {
             owners,
             tags,
             Text::plain(self.task_ids.join("\n")),
+            Text::toned(Tone::Warn, self.warnings.join("\n")),
             Text::maybe(self.doc_md.as_ref()),
         ]
     }
@@ -85,8 +89,11 @@ impl Record for DetailsRecord {
 /// # Errors
 /// No scheduler answers, or there is no such DAG.
 pub async fn run(client: &Client, dag_id: &str, output: OutputArgs) -> Outcome {
-    let (dag, spec) = fetch(client, dag_id).await?;
-    let params: serde_json::Map<String, serde_json::Value> =
+    let (mut dag, spec) = fetch(client, dag_id).await?;
+    // The scheduler adds remarks of the file, which are none of the DAG's own fields.
+    let json: Value = from_json("spec", &dag.spec_json.take().unwrap_or_default())?;
+    let warnings = json.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    let params: serde_json::Map<String, Value> =
         spec.params.iter().map(|(name, param)| (name.clone(), param.value.clone())).collect();
     let record = DetailsRecord {
         dag: dag.into(),
@@ -99,6 +106,7 @@ pub async fn run(client: &Client, dag_id: &str, output: OutputArgs) -> Outcome {
         dagrun_timeout_secs: spec.dagrun_timeout.map(|timeout| timeout.as_secs_f64()),
         params: params.into(),
         task_ids: spec.tasks.iter().map(|task| task.task_id.to_string()).collect(),
+        warnings: warnings.filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
         doc_md: spec.doc_md,
     };
     output::print_record(output.output, &record)?;
@@ -126,8 +134,7 @@ pub async fn fetch(client: &Client, dag_id: &str) -> Result<(v1::Dag, DagSpec), 
 
 async fn fetch_plain(client: &Client, dag_id: &str) -> Result<(v1::Dag, DagSpec), CliError> {
     let request = v1::GetDagRequest { dag_id: dag_id.to_owned() };
-    let mut dag = client.read(async |mut admin| admin.get_dag(request.clone()).await).await?;
-    let json = dag.spec_json.take().unwrap_or_default();
-    let spec = from_json("spec", &json)?;
+    let dag = client.read(async |mut admin| admin.get_dag(request.clone()).await).await?;
+    let spec = from_json("spec", dag.spec_json.as_deref().unwrap_or_default())?;
     Ok((dag, spec))
 }

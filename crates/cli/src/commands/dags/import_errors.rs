@@ -6,7 +6,9 @@ use tradewind_proto::v1;
 
 use crate::{
     client::Client,
-    errors::{Exit, Outcome},
+    commands::local,
+    context::Context,
+    errors::{CliError, Exit, Outcome},
     output::{self, Format, PageArgs, Record, Text, Tone, paint},
 };
 
@@ -16,6 +18,9 @@ pub struct ImportErrorsArgs {
     /// Show the tracebacks, too.
     #[arg(long)]
     traceback: bool,
+    /// Load this folder or file in this process, without a scheduler [default: dags.folder].
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "")]
+    pub(super) local: Option<String>,
     #[command(flatten)]
     page: PageArgs,
 }
@@ -63,13 +68,44 @@ impl Record for ImportErrorRecord {
 ///
 /// # Errors
 /// No scheduler answers.
-pub async fn run(client: &Client, args: ImportErrorsArgs) -> Outcome {
+pub async fn run(client: &Client, args: &ImportErrorsArgs) -> Outcome {
     let (errors, total) = output::all_pages(args.page.limit, async |page| {
         let request = v1::ListRequest { page: Some(page) };
         let answer = client.read(async |mut admin| admin.list_import_errors(request).await).await?;
         Ok((answer.errors, answer.total))
     })
     .await?;
+    print(errors, total, args)?;
+    Ok(Exit::Success)
+}
+
+/// Lists the import errors of a folder, or of one file in it; the exit code is 1 when there are any.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn local(context: &Context, place: &str, args: &ImportErrorsArgs) -> Outcome {
+    let loaded = local::load(context, Some(place)).await?;
+    for warning in &loaded.warnings {
+        output::warn(warning);
+    }
+    for file in &loaded.files {
+        for warning in &file.warnings {
+            output::warn(&format!("{}: {warning}", file.rel_path));
+        }
+    }
+    let dags: usize = loaded.files.iter().map(|file| file.dags.len()).sum();
+    let errors: Vec<v1::ImportError> =
+        loaded.files.into_iter().flat_map(|file| file.errors).map(v1::ImportError::from).collect();
+    if errors.is_empty() && !args.page.output.is_data() {
+        output::note(&format!("No import errors; {dags} DAGs load."));
+        return Ok(Exit::Success);
+    }
+    let total = errors.len() as u64;
+    print(errors, total, args)?;
+    Ok(if total > 0 { Exit::Negative } else { Exit::Success })
+}
+
+fn print(errors: Vec<v1::ImportError>, total: u64, args: &ImportErrorsArgs) -> Result<(), CliError> {
     let rows: Vec<ImportErrorRecord> = errors.into_iter().map(Into::into).collect();
     output::print_listing(args.page.output, &rows, total)?;
     if args.traceback && args.page.output == Format::Table {
@@ -79,5 +115,5 @@ pub async fn run(client: &Client, args: ImportErrorsArgs) -> Outcome {
             }
         }
     }
-    Ok(Exit::Success)
+    Ok(())
 }

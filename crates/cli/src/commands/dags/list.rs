@@ -125,7 +125,7 @@ pub async fn run(client: &Client, args: ListArgs) -> Outcome {
 }
 
 /// DAGs that a request names, over all pages up to `limit` rows (0: all).
-pub(super) async fn fetch(
+pub(crate) async fn fetch(
     client: &Client,
     request: &v1::ListDagsRequest,
     limit: u64,

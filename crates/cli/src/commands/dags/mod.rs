@@ -1,16 +1,21 @@
 //! `tradewind dags`.
 
+mod clear;
 pub mod details;
 mod import_errors;
 mod list;
 mod pause;
+mod report;
 mod runs;
-mod test;
+mod show;
+pub mod test;
 mod trigger;
 
 use clap::Subcommand;
 
-pub(crate) use runs::fetch as list_runs;
+pub(crate) use list::fetch as list_dags;
+pub(crate) use runs::{fetch as list_runs, get as get_run};
+pub use trigger::{TriggeredArgs, json_object, triggered};
 
 use crate::{client::Client, context::Context, entry::client_command, errors::Outcome, output::OutputArgs};
 
@@ -28,6 +33,12 @@ pub enum DagsCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Show a DAG's tasks and how they depend on each other.
+    #[command(after_help = "Examples:
+  tradewind dags show hello
+  tradewind dags show hello -o mermaid
+  tradewind dags show hello -o dot | dot -Tsvg > hello.svg")]
+    Show(show::ShowArgs),
     /// Start a run.
     #[command(after_help = "Examples:
   tradewind dags trigger hello
@@ -42,7 +53,17 @@ pub enum DagsCommand {
     #[command(after_help = "Example:\n  tradewind dags list-runs hello --state failed -s 2026-01-01")]
     ListRuns(runs::ListRunsArgs),
     /// List DAG files that could not be loaded, and why.
+    #[command(after_help = "Examples:
+  tradewind dags list-import-errors --traceback
+  tradewind dags list-import-errors --local dags      without a scheduler; the exit code is 1 when there are errors")]
     ListImportErrors(import_errors::ImportErrorsArgs),
+    /// Load the DAG folder in this process and say what each file gave and how long it took.
+    Report(report::ReportArgs),
+    /// Clear runs, so that they run again.
+    #[command(after_help = "Examples:
+  tradewind dags clear hello --run-id latest --only-failed -y
+  tradewind dags clear hello -s 2026-01-01 -e 2026-01-31 --dry-run")]
+    Clear(clear::ClearArgs),
     /// Print the state of a run.
     State(runs::StateArgs),
     /// Print when a DAG runs next.
@@ -70,12 +91,18 @@ pub fn run(context: &Context, command: DagsCommand) -> Outcome {
         DagsCommand::Details { dag_id, output } => {
             with_client(context, async |client| details::run(client, &dag_id, output).await)
         }
+        DagsCommand::Show(args) => with_client(context, async |client| show::run(client, args).await),
+        DagsCommand::Report(args) => client_command(report::run(context, args)),
+        DagsCommand::Clear(args) => with_client(context, async |client| clear::run(client, args).await),
         DagsCommand::Trigger(args) => with_client(context, async |client| trigger::run(client, args).await),
         DagsCommand::Pause(args) => with_client(context, async |client| pause::run(client, args, true).await),
         DagsCommand::Unpause(args) => with_client(context, async |client| pause::run(client, args, false).await),
         DagsCommand::ListRuns(args) => with_client(context, async |client| runs::list(client, args).await),
         DagsCommand::ListImportErrors(args) => {
-            with_client(context, async |client| import_errors::run(client, args).await)
+            if let Some(place) = &args.local {
+                return client_command(import_errors::local(context, place, &args));
+            }
+            with_client(context, async |client| import_errors::run(client, &args).await)
         }
         DagsCommand::State(args) => with_client(context, async |client| runs::state(client, args).await),
         DagsCommand::NextExecution(args) => with_client(context, async |client| runs::next(client, args).await),

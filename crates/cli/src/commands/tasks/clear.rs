@@ -1,47 +1,52 @@
-//! `tradewind tasks clear`.
+//! `tradewind tasks clear`, and what `dags clear` shares with it.
+
+use std::collections::HashSet;
 
 use clap::Args;
 use regex::Regex;
 use tradewind_proto::v1;
-use tradewind_types::{TaskState, Timestamp};
+use tradewind_types::Timestamp;
 
 use super::states::{self, TaskInstanceRecord};
 use crate::{
     client::Client,
-    commands::dags::{details, list_runs},
+    commands::dags::{details, get_run, list_runs},
     errors::{CliError, Exit, Outcome},
     output::{self, OutputArgs},
 };
 
-/// The arguments of `tradewind tasks clear`.
+/// Which runs are cleared.
 #[derive(Debug, Args)]
-pub struct ClearArgs {
-    /// The DAG.
-    dag_id: String,
+pub struct WhichRuns {
     /// The run: its id, its logical date, or `latest`.
     #[arg(long, value_name = "RUN", required_unless_present_any = ["start_date", "end_date"])]
     run_id: Option<String>,
-    /// Only tasks whose id this regular expression finds.
-    #[arg(short, long, value_name = "REGEX")]
-    task_regex: Option<String>,
     /// All runs from this logical date on.
     #[arg(short, long, value_name = "DATE", conflicts_with = "run_id")]
     start_date: Option<String>,
     /// All runs up to this logical date.
     #[arg(short, long, value_name = "DATE", conflicts_with = "run_id")]
     end_date: Option<String>,
-    /// Also what lies upstream of them.
-    #[arg(short, long)]
-    upstream: bool,
-    /// Also what lies downstream of them.
-    #[arg(short, long)]
-    downstream: bool,
+    /// Also the runs before it.
+    #[arg(long)]
+    past: bool,
+    /// Also the runs after it.
+    #[arg(long)]
+    future: bool,
+}
+
+/// Which of the chosen task instances are cleared, and how.
+#[derive(Debug, Args)]
+pub struct HowToClear {
     /// Only failed ones.
     #[arg(short = 'f', long)]
     only_failed: bool,
     /// Only running ones.
     #[arg(short = 'r', long, conflicts_with = "only_failed")]
     only_running: bool,
+    /// Do not clear what waits for them in other DAGs (`ExternalTaskMarker`).
+    #[arg(long)]
+    exclude_markers: bool,
     /// Show what would be cleared, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -50,6 +55,29 @@ pub struct ClearArgs {
     yes: bool,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// The arguments of `tradewind tasks clear`.
+#[derive(Debug, Args)]
+pub struct ClearArgs {
+    /// The DAG.
+    dag_id: String,
+    #[command(flatten)]
+    runs: WhichRuns,
+    /// Only tasks whose id this regular expression finds.
+    #[arg(short, long, value_name = "REGEX")]
+    task_regex: Option<String>,
+    /// Only the task instances with this map index; can be repeated.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    map_index: Vec<i32>,
+    /// Also what lies upstream of them.
+    #[arg(short, long)]
+    upstream: bool,
+    /// Also what lies downstream of them.
+    #[arg(short, long)]
+    downstream: bool,
+    #[command(flatten)]
+    how: HowToClear,
 }
 
 /// Clears task instances: shows them, asks, clears.
@@ -63,66 +91,75 @@ pub async fn run(client: &Client, args: ClearArgs) -> Outcome {
         None => Vec::new(),
         Some(pattern) => matching(pattern, &tasks)?,
     };
+    let request = v1::ClearTasksRequest {
+        dag_id: args.dag_id,
+        task_ids: chosen,
+        map_indexes: args.map_index,
+        upstream: args.upstream,
+        downstream: args.downstream,
+        ..Default::default()
+    };
+    clear_runs(client, request, &args.runs, args.how).await
+}
+
+/// Clears what a request names in each of the runs: shows it, asks, clears.
+///
+/// # Errors
+/// No leader answers, something does not exist, nobody is there to answer the question.
+pub async fn clear_runs(
+    client: &Client,
+    request: v1::ClearTasksRequest,
+    which: &WhichRuns,
+    how: HowToClear,
+) -> Outcome {
+    let request = v1::ClearTasksRequest {
+        past: which.past,
+        future: which.future,
+        only_failed: how.only_failed,
+        only_running: how.only_running,
+        exclude_markers: how.exclude_markers,
+        ..request
+    };
     let mut requests = Vec::new();
     let mut found = Vec::new();
-    for run_id in runs(client, &args).await? {
-        let mut request = v1::ClearTasksRequest {
-            dag_id: args.dag_id.clone(),
-            run_id,
-            task_ids: chosen.clone(),
-            upstream: args.upstream,
-            downstream: args.downstream,
-            only_failed: args.only_failed,
-            dry_run: true,
-        };
+    let mut seen = HashSet::new();
+    for run_id in runs(client, &request.dag_id, which).await? {
+        let request = v1::ClearTasksRequest { run_id, dry_run: true, ..request.clone() };
         let mut would = clear(client, &request).await?;
-        if args.only_running {
-            // The scheduler has no such filter: name the running ones, without their relations.
-            would.retain(|ti| ti.state == TaskState::Running.as_str());
-            request = v1::ClearTasksRequest {
-                task_ids: would.iter().map(|ti| ti.task_id.clone()).collect(),
-                upstream: false,
-                downstream: false,
-                ..request
-            };
-        }
-        if let Some(first) = would.first() {
-            // `latest` may be another run by the time that the question is answered.
-            request.run_id.clone_from(&first.run_id);
+        // Runs that lie before or after several of the runs come up more than once.
+        would.retain(|ti| seen.insert(ti.id.clone()));
+        if !would.is_empty() {
             found.extend(would);
-            requests.push(request);
+            requests.push(v1::ClearTasksRequest { dry_run: false, ..request });
         }
     }
     let now = Timestamp::now();
-    if found.is_empty() {
-        output::print_listing::<TaskInstanceRecord>(args.output.output, &[], 0)?;
-        return Ok(Exit::Success);
-    }
-    if args.dry_run {
+    let format = how.output.output;
+    if found.is_empty() || how.dry_run {
         let rows: Vec<_> = found.into_iter().map(|ti| TaskInstanceRecord::new(ti, now)).collect();
-        output::print_listing(args.output.output, &rows, rows.len() as u64)?;
+        states::print_of_runs(format, rows)?;
         return Ok(Exit::Success);
     }
-    if !args.yes {
+    if !how.yes {
         for ti in &found {
             let name = states::name(&ti.task_id, ti.map_index);
+            let dag = if ti.dag_id == request.dag_id { String::new() } else { format!("{} ", ti.dag_id) };
             output::note(&format!(
-                "  {} {name} ({})",
+                "  {dag}{} {name} ({})",
                 ti.run_id,
                 output::paint(output::state_tone(&ti.state), &ti.state)
             ));
         }
     }
-    if !output::confirm(&format!("Clear {} task instances?", found.len()), args.yes)? {
+    if !output::confirm(&format!("Clear {} task instances?", found.len()), how.yes)? {
         output::note("Nothing was cleared.");
         return Ok(Exit::Negative);
     }
     let mut rows = Vec::new();
     for request in requests {
-        let request = v1::ClearTasksRequest { dry_run: false, ..request };
         rows.extend(clear(client, &request).await?.into_iter().map(|ti| TaskInstanceRecord::new(ti, now)));
     }
-    output::print_listing(args.output.output, &rows, rows.len() as u64)?;
+    states::print_of_runs(format, rows)?;
     Ok(Exit::Success)
 }
 
@@ -130,15 +167,16 @@ async fn clear(client: &Client, request: &v1::ClearTasksRequest) -> Result<Vec<v
     Ok(client.write(async |mut admin| admin.clear_tasks(request.clone()).await).await?.task_instances)
 }
 
-async fn runs(client: &Client, args: &ClearArgs) -> Result<Vec<String>, CliError> {
-    if let Some(run_id) = &args.run_id {
-        return Ok(vec![run_id.clone()]);
+async fn runs(client: &Client, dag_id: &str, which: &WhichRuns) -> Result<Vec<String>, CliError> {
+    if let Some(run) = &which.run_id {
+        // `latest` may be another run by the time that the question is answered.
+        return Ok(vec![get_run(client, dag_id, run).await?.run_id]);
     }
     let date = |text: &Option<String>| text.as_deref().map(output::parse_date).transpose();
     let request = v1::ListRunsRequest {
-        dag_id: Some(args.dag_id.clone()),
-        from: date(&args.start_date)?.map(Timestamp::as_microsecond),
-        to: date(&args.end_date)?.map(Timestamp::as_microsecond),
+        dag_id: Some(dag_id.to_owned()),
+        from: date(&which.start_date)?.map(Timestamp::as_microsecond),
+        to: date(&which.end_date)?.map(Timestamp::as_microsecond),
         ..Default::default()
     };
     Ok(list_runs(client, &request, 0).await?.0.into_iter().map(|run| run.run_id).collect())

@@ -1,14 +1,18 @@
 //! `tradewind tasks`.
 
 mod clear;
+mod human;
 mod list;
 mod log_lines;
 mod logs;
 mod mark;
 mod render;
 mod states;
+mod test;
 mod why;
 
+pub use clear::{HowToClear, WhichRuns, clear_runs};
+pub(crate) use human::{answer_by_option, asked};
 pub(crate) use logs::print_attempt;
 
 use clap::{Args, Subcommand};
@@ -17,6 +21,7 @@ use tradewind_proto::v1;
 use crate::{
     client::Client,
     context::Context,
+    entry::client_command,
     errors::{CliError, Exit, Outcome},
     output::OutputArgs,
     suggest,
@@ -47,6 +52,9 @@ pub enum TasksCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// The same in Airflow's words and order: DAG TASK RUN.
+    #[command(after_help = "Example:\n  tradewind tasks failed-deps hello greet latest")]
+    FailedDeps(why::FailedDepsArgs),
     /// Print the log of a task instance.
     #[command(after_help = "Examples:
   tradewind tasks logs hello latest greet -f
@@ -66,10 +74,25 @@ pub enum TasksCommand {
     #[command(after_help = "Examples:
   tradewind tasks clear hello --run-id latest --only-failed -y
   tradewind tasks clear hello --run-id latest -t '^load' --downstream
+  tradewind tasks clear hello --run-id latest -t '^load$' --map-index 3 --future --dry-run
   tradewind tasks clear hello -s 2026-01-01 -e 2026-01-31")]
     Clear(clear::ClearArgs),
     /// Mark a task instance as success, failed or skipped.
     Mark(mark::MarkArgs),
+    /// List questions that tasks ask people (human in the loop).
+    #[command(after_help = "Options marked * are chosen when nobody answers in time.")]
+    Questions(human::QuestionsArgs),
+    /// Answer a question of a task.
+    #[command(after_help = "Examples:
+  tradewind tasks answer deploy latest approve --choose Approve
+  tradewind tasks answer survey latest ask --choose red blue --param note='both are fine'")]
+    Answer(human::AnswerArgs),
+    /// Run one task in this process, with its log here; nothing else is needed or touched.
+    #[command(after_help = "What the task depends on is ignored: upstream tasks did not run and left no XComs.
+
+Example:
+  tradewind tasks test hello greet 2026-01-31")]
+    Test(test::TestArgs),
 }
 
 /// Names a task instance.
@@ -99,7 +122,23 @@ impl TaskArgs {
 
 /// Adds to a "not found" what was probably meant.
 async fn explained(client: &Client, error: CliError, task: &v1::TaskInstanceRef) -> CliError {
+    if error.exit == Exit::NotFound
+        && let Some(indexes) = map_indexes(client, task).await
+    {
+        return error.with_hint(format!("{} is mapped: choose one of {indexes} with --map-index", task.task_id));
+    }
     suggest::near_names(client, error, &task.dag_id, Some(&task.task_id), Some(&task.run_id)).await
+}
+
+/// The map indexes that a task has in a run where it has not the one that is named: `0 to 7`.
+async fn map_indexes(client: &Client, task: &v1::TaskInstanceRef) -> Option<String> {
+    let request = v1::GetRunRequest { dag_id: task.dag_id.clone(), run_id: task.run_id.clone() };
+    // Without an answer the error stands as it is.
+    let answer = client.read(async |mut admin| admin.get_run(request.clone()).await).await.ok()?;
+    let indexes: Vec<i32> =
+        answer.task_instances.iter().filter(|ti| ti.task_id == task.task_id).map(|ti| ti.map_index).collect();
+    let (least, most) = (*indexes.iter().min()?, *indexes.iter().max()?);
+    (least >= 0 && !indexes.contains(&task.map_index)).then(|| format!("{least} to {most}"))
 }
 
 /// The task instance that a reference names, with its run.
@@ -132,17 +171,36 @@ async fn instance(client: &Client, task: &v1::TaskInstanceRef) -> Result<(v1::Da
 ///
 /// # Errors
 /// No scheduler answers, something does not exist, a value is wrong.
-pub async fn run(context: &Context, command: TasksCommand) -> Outcome {
-    let client = context.client()?;
+pub fn run(context: &Context, command: TasksCommand) -> Outcome {
     match command {
-        TasksCommand::List { dag_id, output } => list::run(&client, &dag_id, output).await,
-        TasksCommand::State(args) => states::state(&client, args).await,
-        TasksCommand::StatesForDagRun(args) => states::run_states(&client, args).await,
-        TasksCommand::Why { task, output } => why::run(&client, &task, output).await,
-        TasksCommand::Logs(args) => logs::run(&client, args).await,
-        TasksCommand::Tries { task, output } => states::tries(&client, &task, output).await,
-        TasksCommand::Render(args) => render::run(&client, args).await,
-        TasksCommand::Clear(args) => clear::run(&client, args).await,
-        TasksCommand::Mark(args) => mark::run(&client, args).await,
+        // Has threads and a system of its own.
+        TasksCommand::Test(args) => test::run(context, args),
+        TasksCommand::List { dag_id, output } => {
+            with_client(context, async |client| list::run(client, &dag_id, output).await)
+        }
+        TasksCommand::State(args) => with_client(context, async |client| states::state(client, args).await),
+        TasksCommand::StatesForDagRun(args) => {
+            with_client(context, async |client| states::run_states(client, args).await)
+        }
+        TasksCommand::Why { task, output } => {
+            with_client(context, async |client| why::run(client, &task, output).await)
+        }
+        TasksCommand::FailedDeps(args) => with_client(context, async |client| why::failed_deps(client, args).await),
+        TasksCommand::Logs(args) => with_client(context, async |client| logs::run(client, args).await),
+        TasksCommand::Tries { task, output } => {
+            with_client(context, async |client| states::tries(client, &task, output).await)
+        }
+        TasksCommand::Render(args) => with_client(context, async |client| render::run(client, args).await),
+        TasksCommand::Clear(args) => with_client(context, async |client| clear::run(client, args).await),
+        TasksCommand::Mark(args) => with_client(context, async |client| mark::run(client, args).await),
+        TasksCommand::Questions(args) => with_client(context, async |client| human::questions(client, args).await),
+        TasksCommand::Answer(args) => with_client(context, async |client| human::answer(client, args).await),
     }
+}
+
+fn with_client(context: &Context, command: impl AsyncFnOnce(&Client) -> Outcome) -> Outcome {
+    client_command(async {
+        let client = context.client()?;
+        command(&client).await
+    })
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 use tradewind_proto::v1;
 use tradewind_types::{TaskState, Timestamp};
 
@@ -9,7 +10,7 @@ use super::{TaskArgs, explained, instance};
 use crate::{
     client::Client,
     errors::{CliError, Exit, Outcome},
-    output::{self, OutputArgs, Record, Text},
+    output::{self, Format, OutputArgs, Record, Text},
     suggest,
 };
 
@@ -68,6 +69,11 @@ pub struct TaskInstanceRecord {
     duration_secs: Option<f64>,
     next_at: Option<String>,
     note: Option<String>,
+    rendered_map_index: Option<String>,
+    reschedules: u32,
+    /// What it waits for without a slot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferral: Option<Value>,
     id: String,
     #[serde(skip)]
     duration: String,
@@ -100,6 +106,10 @@ impl TaskInstanceRecord {
             end_date: output::iso_or_none(ti.end_date),
             next_at: output::iso_or_none(ti.next_at),
             note: ti.note,
+            rendered_map_index: ti.rendered_map_index,
+            reschedules: ti.reschedules,
+            // What is no JSON is left out rather than the whole listing.
+            deferral: ti.deferral_json.and_then(|text| serde_json::from_str(&text).ok()),
             id: ti.id,
         }
     }
@@ -115,8 +125,9 @@ impl Record for TaskInstanceRecord {
         &["task_id", "state", "try", "duration", "start_date", "end_date", "queue", "pool", "worker", "note"];
 
     fn cells(&self) -> Vec<Text> {
+        let label = self.rendered_map_index.as_ref().map_or_else(String::new, |label| format!(" {label}"));
         vec![
-            Text::plain(name(&self.task_id, self.map_index)),
+            Text::plain(format!("{}{label}", name(&self.task_id, self.map_index))),
             output::state_text(&self.state),
             Text::number(format!("{}/{}", self.try_number, self.max_tries.saturating_add(1))),
             Text::number(&self.duration),
@@ -128,6 +139,30 @@ impl Record for TaskInstanceRecord {
             self.note.as_deref().map_or_else(Text::default, |note| Text::brief(note, 60)),
         ]
     }
+}
+
+/// A task instance among those of several runs.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct OfRun(TaskInstanceRecord);
+
+impl Record for OfRun {
+    const HEADINGS: &'static [&'static str] =
+        &["dag_id", "run_id", "task_id", "state", "try", "start_date", "end_date"];
+
+    fn cells(&self) -> Vec<Text> {
+        let [task, state, try_number, _, start, end, ..] = <[Text; 10]>::try_from(self.0.cells()).unwrap_or_default();
+        vec![Text::plain(&self.0.dag_id), Text::plain(&self.0.run_id), task, state, try_number, start, end]
+    }
+}
+
+/// Prints task instances, which may be of several runs and DAGs.
+///
+/// # Errors
+/// Standard output is closed or broken.
+pub(super) fn print_of_runs(format: Format, rows: Vec<TaskInstanceRecord>) -> Result<(), CliError> {
+    let rows: Vec<OfRun> = rows.into_iter().map(OfRun).collect();
+    output::print_listing(format, &rows, rows.len() as u64)
 }
 
 /// Prints the state of a task instance.

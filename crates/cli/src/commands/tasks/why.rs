@@ -1,8 +1,9 @@
-//! `tradewind tasks why`.
+//! `tradewind tasks why` and `failed-deps`.
 
+use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use tradewind_proto::json;
+use tradewind_proto::{json, v1};
 
 use super::{TaskArgs, explained, states};
 use crate::{
@@ -27,7 +28,36 @@ struct WhyRecord {
 /// # Errors
 /// No leader answers, or there is no such task instance.
 pub async fn run(client: &Client, task: &TaskArgs, output: OutputArgs) -> Outcome {
-    let task = task.wire();
+    explain(client, task.wire(), output).await
+}
+
+/// The arguments of `tradewind tasks failed-deps`.
+#[derive(Debug, Args)]
+pub struct FailedDepsArgs {
+    /// The DAG.
+    dag_id: String,
+    /// The task.
+    task_id: String,
+    /// The run: its id, its logical date, or `latest`.
+    run: String,
+    /// The map index of the task instance.
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    map_index: i32,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The same as [`run`], with Airflow's order of arguments.
+///
+/// # Errors
+/// No leader answers, or there is no such task instance.
+pub async fn failed_deps(client: &Client, args: FailedDepsArgs) -> Outcome {
+    let task =
+        v1::TaskInstanceRef { dag_id: args.dag_id, run_id: args.run, task_id: args.task_id, map_index: args.map_index };
+    explain(client, task, args.output).await
+}
+
+async fn explain(client: &Client, task: v1::TaskInstanceRef, output: OutputArgs) -> Outcome {
     let answer = match client.read(async |mut admin| admin.explain_task(task.clone()).await).await {
         Ok(answer) => answer,
         Err(error) => return Err(explained(client, error, &task).await),

@@ -1,30 +1,31 @@
 //! `tradewind dags test`: one run in this process, on a system of its own that is gone afterwards.
 
 mod publish;
+mod watch;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use clap::Args;
-use futures::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::mpsc;
-use tradewind_config::{ClientOptions, Config, QueueOptions, Role, SecurityOptions, StoreOptions, TlsOptions};
-use tradewind_dags::{LoadedFile, load_local};
-use tradewind_proto::{LeaderClient, v1};
-use tradewind_types::{DEFAULT_POOL, DagSpec, did_you_mean};
+use tradewind_config::{
+    ClientOptions, Config, QueueOptions, Role, SecurityOptions, StoreOptions, TlsOptions, WorkerOptions,
+};
+use tradewind_dags::LoadedFile;
+use tradewind_proto::{LeaderClient, instant_opt, v1};
+use tradewind_types::{DEFAULT_POOL, DagSpec, Timestamp};
 
-use super::trigger::check_conf;
+use super::json_object;
 use crate::{
     client::Client,
-    commands::tasks,
+    commands::local,
     context::{Context, client_options},
     errors::{CliError, Exit, Outcome},
     follow,
     output::{self, Tone, paint},
     roles::{self, LocalSystem, Stop},
 };
+
+pub use publish::tested_task;
+use watch::Answers;
 
 /// The arguments of `tradewind dags test`.
 #[derive(Debug, Args)]
@@ -37,9 +38,19 @@ pub struct TestArgs {
     /// The run's conf, a JSON object.
     #[arg(short, long, value_name = "JSON")]
     conf: Option<String>,
+    #[command(flatten)]
+    system: TestedSystem,
+}
+
+/// What the system of a test is like.
+#[derive(Debug, Args)]
+pub struct TestedSystem {
     /// The DAG folder (dags.folder) [default: dags].
     #[arg(long, value_name = "DIR")]
     dags_folder: Option<String>,
+    /// The answer to the question of a task (human in the loop); can be repeated.
+    #[arg(long, value_name = "TASK=OPTION")]
+    answer: Vec<String>,
 }
 
 /// Tests a DAG: the exit code is 0 when its run succeeded, 1 when it failed.
@@ -47,9 +58,38 @@ pub struct TestArgs {
 /// # Errors
 /// There is no such DAG in the folder, its file has errors, a value is wrong, or a part of the system cannot start.
 pub fn run(context: &Context, args: TestArgs) -> Outcome {
-    let conf = args.conf.as_deref().map(check_conf).transpose()?.unwrap_or_default();
-    let logical_date =
-        args.logical_date.as_deref().map(output::parse_date).transpose()?.map(|date| date.as_microsecond());
+    let TestArgs { dag_id, logical_date, conf, system } = args;
+    let request = request(dag_id, logical_date.as_deref(), conf.as_deref())?;
+    run_tested(context, request, system, |spec, date| Ok(publish::tested(spec, date)))
+}
+
+/// The request for the one run of a test.
+///
+/// # Errors
+/// The date is none, or the conf is not a JSON object.
+pub fn request(dag_id: String, date: Option<&str>, conf: Option<&str>) -> Result<v1::TriggerRunRequest, CliError> {
+    let date = date.map_or_else(|| Ok(Timestamp::now()), output::parse_date)?;
+    Ok(v1::TriggerRunRequest {
+        dag_id,
+        run_id: None,
+        logical_date: Some(date.as_microsecond()),
+        null_logical_date: false,
+        run_after: None,
+        conf_json: conf.map(|conf| json_object("--conf", conf)).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// Runs a DAG once, as `prepare` makes it, on a system of its own.
+///
+/// # Errors
+/// There is no such DAG in the folder, its file has errors, `prepare` refuses it, or a part of the system cannot start.
+pub fn run_tested(
+    context: &Context,
+    request: v1::TriggerRunRequest,
+    args: TestedSystem,
+    prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
+) -> Outcome {
+    let answers = answers(&args.answer)?;
     let folder = args.dags_folder.map(|folder| ("dags.folder".to_owned(), folder));
     let mut config = context.load(folder.into_iter().collect())?.config;
     let home = tempfile::Builder::new().prefix("tradewind-test.").tempdir()?;
@@ -58,20 +98,20 @@ pub fn run(context: &Context, args: TestArgs) -> Outcome {
     for warning in config.validate(Role::Standalone, &std::collections::BTreeMap::new())? {
         output::warn(&warning);
     }
-    let request = v1::TriggerRunRequest {
-        dag_id: args.dag_id,
-        run_id: None,
-        logical_date,
-        null_logical_date: false,
-        run_after: None,
-        conf_json: conf,
-    };
     let mut exit = Exit::Success;
     let ended = roles::run_role("test", config, async |config, stop| {
-        exit = test(config, request, &stop).await?;
+        exit = test(config, &request, &answers, prepare, &stop).await?;
         Ok(())
     })?;
     Ok(if ended == Exit::Success { exit } else { ended })
+}
+
+fn answers(pairs: &[String]) -> Result<Answers, CliError> {
+    let split = |pair: &String| match pair.split_once('=') {
+        Some((task, option)) => Ok((task.to_owned(), option.to_owned())),
+        None => Err(CliError::usage(format!("--answer {pair}: there is no \"=\"")).with_hint("write TASK=OPTION")),
+    };
+    pairs.iter().map(split).collect()
 }
 
 /// Keeps the system of a test away from everything that the configuration names.
@@ -83,6 +123,8 @@ fn isolate(config: &mut Config, home: &Path, verbose: bool) {
     config.tls = TlsOptions::default();
     config.client = ClientOptions::default();
     config.worker.dir = None;
+    // Deferred tasks wait in this process, whatever the workers of the installation do.
+    config.worker.trigger_slots = config.worker.trigger_slots.max(WorkerOptions::default().trigger_slots);
     // Ctrl-C means now.
     config.worker.drain_grace_secs = 0.0;
     "test".clone_into(&mut config.scheduler.name);
@@ -102,9 +144,16 @@ fn isolate(config: &mut Config, home: &Path, verbose: bool) {
     }
 }
 
-async fn test(mut config: Config, request: v1::TriggerRunRequest, stop: &Stop) -> Result<Exit, CliError> {
-    let (file, spec) = find(&config, &request.dag_id).await?;
-    let spec = publish::tested(spec);
+async fn test(
+    mut config: Config,
+    request: &v1::TriggerRunRequest,
+    answers: &Answers,
+    prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
+    stop: &Stop,
+) -> Result<Exit, CliError> {
+    let (file, spec) = local::find(&config, &request.dag_id).await?;
+    let date = instant_opt("logical_date", request.logical_date)?.unwrap_or_else(Timestamp::now);
+    let spec = prepare(spec, date)?;
     // Every queue is served here.
     config.worker.queues = spec
         .tasks
@@ -117,39 +166,12 @@ async fn test(mut config: Config, request: v1::TriggerRunRequest, stop: &Stop) -
     let Some(system) = LocalSystem::start(&config, false, stop).await? else { return Ok(Exit::Interrupted) };
     let address = system.address.clone();
     let tested = tokio::select! {
-        tested = drive(&config, &address, &file, &spec, &request) => tested,
+        tested = drive(&config, &address, &file, &spec, request, answers) => tested,
         () = stop.shutdown.cancelled() => Ok(Exit::Interrupted),
     };
     stop.shutdown.cancel();
     system.wait(stop).await?;
     tested
-}
-
-/// The DAG in the folder, and its file.
-async fn find(config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
-    let settings = roles::processor_settings(config)?;
-    let shown = settings.folder.display().to_string();
-    let guest = roles::guest_environment(config, &config.home.dir.join("dag-processor"))?;
-    let loaded = load_local(settings, guest)
-        .await
-        .map_err(|error| CliError::usage(format!("the DAG folder {shown} cannot be read: {error}")))?;
-    let mut ids = Vec::new();
-    for file in &loaded.files {
-        for (_, spec) in &file.dags {
-            if spec.dag_id.as_str() == dag_id {
-                return Ok((file.clone(), spec.clone()));
-            }
-            ids.push(spec.dag_id.to_string());
-        }
-    }
-    for file in &loaded.files {
-        for error in &file.errors {
-            let line = error.line.map_or_else(String::new, |line| format!(":{line}"));
-            output::note(&format!("{}{line}: {}", paint(Tone::Bad, &file.rel_path), error.message));
-        }
-    }
-    let near = did_you_mean(dag_id, ids.iter().map(String::as_str));
-    Err(CliError::new(Exit::NotFound, format!("no DAG in {shown} has the id \"{dag_id}\"{near}")))
 }
 
 /// Publishes, triggers, shows, and answers how it ended.
@@ -159,6 +181,7 @@ async fn drive(
     file: &LoadedFile,
     spec: &DagSpec,
     request: &v1::TriggerRunRequest,
+    answers: &Answers,
 ) -> Result<Exit, CliError> {
     let options = |token: &str| client_options(config, Some(token.to_owned()), Some(address.to_owned()));
     let processor = LeaderClient::new(options(&config.security.processor_token)?)?;
@@ -172,43 +195,11 @@ async fn drive(
         client.write(async |mut admin| admin.set_pool(pool.clone()).await).await?;
     }
     let run = client.write(async |mut admin| admin.trigger_run(request.clone()).await).await?;
+    let unpause = v1::SetDagPausedRequest { dag_id: run.dag_id.clone(), paused: false };
+    client.write(async |mut admin| admin.set_dag_paused(unpause.clone()).await).await?;
     output::note(&format!("{} {}", paint(Tone::Bold, &run.dag_id), paint(Tone::Dim, &run.run_id)));
-    let finished = show(&client, &run).await?;
+    let finished = watch::show(&client, &run, answers).await?;
+    watch::callbacks(&client, &run).await?;
     output::line(follow::verdict(&finished))?;
     Ok(if finished.state == "success" { Exit::Success } else { Exit::Negative })
-}
-
-/// Shows changes of state on standard error and the logs of all attempts on standard output, each line with its task.
-async fn show(client: &Client, run: &v1::DagRun) -> Result<v1::DagRun, CliError> {
-    let (begun, mut attempts) = mpsc::unbounded_channel::<v1::TaskInstance>();
-    let watching = async move {
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        follow::plainly(client, &run.dag_id, &run.run_id, |snapshot| {
-            for ti in &snapshot.task_instances {
-                // The empty operator runs nowhere and has no log.
-                if ti.worker.is_some() && seen.get(&ti.id).is_none_or(|attempt| *attempt < ti.attempt) {
-                    seen.insert(ti.id.clone(), ti.attempt);
-                    // The receiver lives until all senders are gone.
-                    let _ = begun.send(ti.clone());
-                }
-            }
-        })
-        .await
-    };
-    let printing = async {
-        let mut logs = FuturesUnordered::new();
-        let mut is_watching = true;
-        while is_watching || !logs.is_empty() {
-            tokio::select! {
-                next = attempts.recv(), if is_watching => match next {
-                    Some(ti) => logs.push(tasks::print_attempt(client, ti)),
-                    None => is_watching = false,
-                },
-                Some(printed) = logs.next() => printed?,
-            }
-        }
-        Ok(())
-    };
-    let (finished, ()) = tokio::try_join!(watching, printing)?;
-    Ok(finished)
 }

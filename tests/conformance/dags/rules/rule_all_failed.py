@@ -1,0 +1,7 @@
+"""Trigger rule all_failed over every mix of upstream states."""
+
+from airflow.sdk import DAG
+from conformance_tools import every_mix
+
+with DAG("rule_all_failed", schedule=None):
+    every_mix("all_failed")

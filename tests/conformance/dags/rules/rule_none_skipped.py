@@ -1,0 +1,7 @@
+"""Trigger rule none_skipped over every mix of upstream states."""
+
+from airflow.sdk import DAG
+from conformance_tools import every_mix
+
+with DAG("rule_none_skipped", schedule=None):
+    every_mix("none_skipped")
