@@ -179,7 +179,8 @@ class TradewindDriver:
         if args.get("backwards"):
             command.append("--run-backwards")
         if args.get("dry_run"):
-            return [row["logical_date"] for row in self.json(*command, "--dry-run")]
+            planned = [row for row in self.json(*command, "--dry-run") if not row.get("skipped")]
+            return [row["logical_date"].replace("+00:00", "Z") for row in planned]
         return self.json(*command)["id"]
 
     def change_backfill(self, dag_id: str, backfill: Any, change: str) -> None:
@@ -277,7 +278,7 @@ class TradewindDriver:
 
     def asset_events(self, case: Case) -> list[dict[str, Any]]:
         rows = self.sql("select * from asset_event")
-        mine = [row for row in rows if row["source_dag_id"] in case.dag_ids or f"{case.name}/" in row["uri"]]
+        mine = [row for row in rows if row["source_dag_id"] in case.dag_ids or f"//{case.name}/" in row["uri"]]
         return [self.one_event(row) for row in mine]
 
     def one_event(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -106,6 +106,10 @@ pub struct SchedulerOptions {
     pub repair_secs: f64,
     /// Instances that a mapped task may have; a longer list is refused when it is pushed.
     pub max_map_length: u32,
+    /// Whether `execution_timeout` bounds a try over all its deferrals; in Airflow only each part of it that runs.
+    pub execution_timeout_spans_deferral: bool,
+    /// Whether the timeout of a sensor in reschedule mode goes on over its retries; in Airflow each starts anew.
+    pub sensor_timeout_spans_retries: bool,
     /// Largest XCom in bytes.
     pub xcom_max_bytes: u64,
     /// Largest log of one attempt in bytes; what comes after is dropped, with a mark.
@@ -125,6 +129,8 @@ impl Default for SchedulerOptions {
             max_retry_delay_secs: 86_400.0,
             repair_secs: 1.0,
             max_map_length: 1024,
+            execution_timeout_spans_deferral: false,
+            sensor_timeout_spans_retries: false,
             xcom_max_bytes: 1024 * 1024,
             log_max_bytes: 64 * 1024 * 1024,
         }

@@ -91,7 +91,10 @@ impl Engine {
             map_index: row.map_index,
         };
         for event in events {
-            self.asset_event(event, Some(source.clone()), effects);
+            // As Airflow: what no DAG names has no events, unless it comes through an alias.
+            if !event.aliases.is_empty() || self.assets.known.contains_key(&event.asset) {
+                self.asset_event(event, Some(source.clone()), effects);
+            }
         }
     }
 
@@ -120,16 +123,17 @@ impl Engine {
         });
         for dag_at in self.assets.listeners.clone() {
             let dag = &self.dags[dag_at as usize];
-            // As Airflow: a paused DAG hears of nothing.
-            if dag.row.is_paused || dag.row.is_stale {
+            if dag.row.is_stale {
                 continue;
             }
+            // As Airflow: what happens while a DAG is paused sets off no run of it, but the next run sees it.
+            let silent = dag.row.is_paused;
             let condition = dag.graph.version.spec.timetable.asset_condition();
             let concerned = condition.is_some_and(|condition| {
                 condition.assets().into_iter().any(|named| self.assets.concerns(named, &asset, &aliases))
             });
             if concerned {
-                let pending = PendingAsset { asset: asset.clone(), event: no, at, aliases: aliases.clone() };
+                let pending = PendingAsset { asset: asset.clone(), event: no, at, aliases: aliases.clone(), silent };
                 self.dags[dag_at as usize].row.pending_assets.push(pending);
                 self.touch_dag(dag_at);
                 self.look_at_dag(dag_at);
@@ -172,8 +176,9 @@ impl Engine {
         }
         let Some(condition) = dag.graph.version.spec.timetable.asset_condition() else { return false };
         let pending = &dag.row.pending_assets;
+        let heard: Vec<&PendingAsset> = pending.iter().filter(|update| !update.silent).collect();
         let met = condition
-            .is_met(&|named| pending.iter().any(|update| self.assets.concerns(named, &update.asset, &update.aliases)));
+            .is_met(&|named| heard.iter().any(|update| self.assets.concerns(named, &update.asset, &update.aliases)));
         if !met {
             return false;
         }
@@ -184,8 +189,7 @@ impl Engine {
         let row = DagRun {
             run_no: RunNo(self.next_run_no),
             dag_id: dag.row.dag_id.clone(),
-            // Where Airflow draws random text, the number of the last event tells runs of one instant apart.
-            run_id: run_id(RunType::AssetTriggered, run_after, Some(&format!("e{last_event}"))),
+            run_id: run_id(RunType::AssetTriggered, run_after, Some(&suffix(last_event))),
             run_type: RunType::AssetTriggered,
             state: RunState::Queued,
             version: graph.version.hash.clone(),
@@ -209,4 +213,10 @@ impl Engine {
         self.create_run(dag_at, row, graph, Vec::new(), false);
         true
     }
+}
+
+/// Tells runs of one instant apart, where Airflow draws eight random characters: the number of the last event, spread over
+/// eight hexadecimal digits. No two numbers below 2^32 share one.
+fn suffix(event: u64) -> String {
+    format!("{:08x}", event.wrapping_mul(0x9e37_79b1) & 0xffff_ffff)
 }

@@ -202,8 +202,10 @@ async fn ask_settings(
         }
         _ => {
             let value = get(body, "value");
-            masker.add_value(value, optional_text(body, "name"));
-            if let Some(secret) = value.as_str() {
+            let name = optional_text(body, "name");
+            masker.add_value(value, name);
+            // The SDK names every variable that it reads; as in Airflow only sensitive names are secrets.
+            if let Some(secret) = value.as_str().filter(|_| name.is_none_or(tradewind_secrets::is_sensitive_name)) {
                 host.mask_secret(secret).await;
             }
             Reply::Done

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use tradewind_engine::{Event, check_spec};
 use tradewind_proto::{from_json, v1};
-use tradewind_types::{ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, Timestamp, VersionHash};
+use tradewind_types::{ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, SourceKind, Timestamp, VersionHash};
 
 use crate::{
     core::{Core, store_error},
@@ -79,7 +79,8 @@ pub(crate) async fn publish_file(
         if unchanged {
             continue;
         }
-        let needs_bundle = spec.tasks.iter().any(|task| matches!(task.operator, Operator::Python { .. }));
+        // Also where no task needs it: callbacks of the DAG do.
+        let needs_bundle = spec.source.kind == SourceKind::Python;
         let hash = VersionHash::from(dag.version);
         // A version that comes back (an edit that was undone) keeps its number.
         let stored = core.store.dag_version(spec.dag_id.as_str(), &hash).await.map_err(store_error)?;

@@ -148,6 +148,9 @@ pub struct AssetEvent {
 /// An event that a DAG's asset schedule has not used yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingAsset {
+    /// It came while the DAG was paused: it sets off no run, but the next run consumes it.
+    #[serde(default)]
+    pub silent: bool,
     /// The asset.
     pub asset: AssetKey,
     /// The event.

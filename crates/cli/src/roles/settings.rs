@@ -50,8 +50,8 @@ pub fn scheduler(config: &Config) -> Result<SchedulerSettings, CliError> {
             max_retry_delay: seconds("scheduler.max_retry_delay_secs", options.max_retry_delay_secs)?,
             max_worker_losses: options.max_worker_losses,
             max_map_length: options.max_map_length,
-            // What no option names yet.
-            ..EngineOptions::default()
+            execution_timeout_spans_deferral: options.execution_timeout_spans_deferral,
+            sensor_timeout_spans_retries: options.sensor_timeout_spans_retries,
         },
         leader_lease: seconds("scheduler.leader_lease_secs", options.leader_lease_secs)?,
         repair_interval: seconds("scheduler.repair_secs", options.repair_secs)?,

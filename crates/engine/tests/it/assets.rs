@@ -55,7 +55,7 @@ fn all_of_a_condition_must_be_updated_and_every_event_is_consumed() {
     let mut world = world(AssetCondition::All { of: vec![one("x"), one("y")] });
     write(&mut world, "1", vec![update("x", &[])]);
     world.pass(5);
-    write(&mut world, "2", vec![update("x", &[]), update("z", &[])]);
+    write(&mut world, "2", vec![update("x", &[]), update("z", &["al"])]);
     assert!(world.runs_of("reader").is_empty());
     reload(&mut world);
     world.pass(5);
@@ -79,6 +79,7 @@ fn any_of_a_condition_suffices_and_a_paused_dag_hears_nothing() {
     assert!(world.runs_of("reader").is_empty());
     write(&mut world, "2", vec![update("y", &[])]);
     assert_eq!(world.runs_of("reader").len(), 1);
+    assert_eq!(world.rows.consumed_events.len(), 2, "the run sees what came while the DAG was paused");
 }
 
 #[test]
@@ -123,6 +124,13 @@ fn asset_or_time_does_both() {
     let kinds: Vec<_> =
         world.runs_of("reader").into_iter().map(|(id, _)| id.split("__").next().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["asset_triggered", "scheduled"]);
+}
+
+#[test]
+fn an_asset_that_no_dag_names_has_no_events() {
+    let mut world = world(one("x"));
+    write(&mut world, "1", vec![update("unnamed", &[])]);
+    assert!(world.rows.asset_events.is_empty());
 }
 
 #[test]

@@ -69,7 +69,10 @@ pub(crate) async fn get_dag(core: &Arc<Core>, request: v1::GetDagRequest) -> Res
     let mut dag = wire_dag(&row, &version);
     let mut spec = serde_json::to_value(&version.spec).map_err(|error| ApiError::internal(error.to_string()))?;
     // Remarks belong to the file, not to the version; they are shown beside what the version says.
-    let remarks = remarks(core, &row.source.rel_path).await?;
+    let mut remarks = remarks(core, &row.source.rel_path).await?;
+    if let Some(error) = &row.schedule_error {
+        remarks.push(format!("its timetable raised, so there is no next run until its file changes: {error}"));
+    }
     if let Some(fields) = spec.as_object_mut().filter(|_| !remarks.is_empty()) {
         fields.insert("warnings".to_owned(), remarks.into());
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tradewind_types::{
     AssetCondition, AssetRef, Backfill, Callback, CallbackKind, DagId, DagRow, DagRun, HumanInput, Resume, RunNo,
-    RunState, RunType, TaskId, TaskInstance, TiId, WriteSet,
+    RunState, TaskId, TaskInstance, TiId, WriteSet,
 };
 
 use crate::{leader::options, world::World};
@@ -66,22 +66,16 @@ impl World {
     }
 
     /// What a new leader is known to see otherwise than the one before it: runs that go on after their backfill was
-    /// cancelled count for their DAG; the deadlines of a cleared run count from when it was queued again; a date that a backfill
-    /// took is not the last scheduled one any more; a run before the start date of its version, which has no instances,
-    /// is no past that anything waits for.
+    /// cancelled count for their DAG; a run before the start date of its version, which has no instances, is no past that
+    /// anything waits for.
     pub(super) fn restarts_differently(&self) -> bool {
         self.store.runs.values().any(|run| {
-            let open = !run.state.is_finished();
             let of = run.backfill.and_then(|of| self.store.backfills.get(&of.no));
             let cancelled = of.is_some_and(|backfill| backfill.completed_at.is_some());
-            let cleared = run.clear_number > 0 && !self.store.spec_of(run).deadlines.is_empty();
-            let current = self.store.dags.get(&run.dag_id).is_some_and(|dag| dag.version == run.version);
-            let taken =
-                run.run_type == RunType::Backfill && (run.run_id.as_str().starts_with("scheduled__") || !current);
             let empty = || {
                 !self.store.spec_of(run).tasks.is_empty() && !self.store.tis.values().any(|ti| ti.run_no == run.run_no)
             };
-            open && (cancelled || cleared) || taken || empty()
+            !run.state.is_finished() && cancelled || empty()
         })
     }
 

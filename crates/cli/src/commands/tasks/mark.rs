@@ -66,11 +66,11 @@ pub async fn run(client: &Client, args: MarkArgs) -> Outcome {
     let state = args.state.as_str();
     let task = args.task.wire();
     let now = Timestamp::now();
-    let mut changed = mark(client, &task, state).await?;
-    if args.upstream || args.downstream || args.past || args.future {
-        for other in others(client, &task, &args).await? {
-            changed.extend(mark(client, &other, state).await?);
-        }
+    let several = args.upstream || args.downstream || args.past || args.future;
+    let marked = if several { relatives_of(client, &task, &args).await? } else { vec![task] };
+    let mut changed = Vec::new();
+    for task in marked {
+        changed.extend(mark(client, &task, state).await?);
     }
     let mut seen = BTreeSet::new();
     changed.retain(|ti| seen.insert(ti.id.clone()));
@@ -87,8 +87,8 @@ async fn mark(client: &Client, task: &v1::TaskInstanceRef, state: &str) -> Resul
     }
 }
 
-/// The other task instances that are marked: relatives of the task, and all of them in other runs.
-async fn others(
+/// The task instances that are marked: the task with its relatives, and all of them in other runs.
+async fn relatives_of(
     client: &Client,
     task: &v1::TaskInstanceRef,
     args: &MarkArgs,
@@ -118,22 +118,19 @@ async fn others(
             // Of the task itself only the instance that is named; of the others all.
             let is_own = ti.task_id == task.task_id && ti.map_index == task.map_index;
             if is_own || (ti.task_id != task.task_id && tasks.contains(&ti.task_id)) {
-                // Upstream first: marking a task decides anew about what follows it.
                 let place = spec.task_index(&ti.task_id).unwrap_or(usize::MAX);
                 refs.insert((ti.run_id, place, ti.task_id, ti.map_index));
             }
         }
     }
-    refs.retain(|(run_id, _, task_id, map_index)| {
-        (run_id, task_id, map_index) != (&run.run_id, &task.task_id, &task.map_index)
-    });
     let wire = |(run_id, _, task_id, map_index)| v1::TaskInstanceRef {
         dag_id: task.dag_id.clone(),
         run_id,
         task_id,
         map_index,
     };
-    Ok(refs.into_iter().map(wire).collect())
+    // Downstream first: marking a task decides anew about what failed below it.
+    Ok(refs.into_iter().rev().map(wire).collect())
 }
 
 /// The task with all that lies upstream or downstream of it.
