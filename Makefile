@@ -1,11 +1,11 @@
 # Tradewind: the commands that people use. `make run` and `make test` do all the set-up by themselves.
-.PHONY: run test cluster bench build python lint clean help
+.PHONY: run test conformance cluster bench build python lint clean help
 
 VENV ?= .venv
 export TRADEWIND_TEST_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 build: ## Build the release binary.
 	cargo build --release --locked -p tradewind-cli
@@ -21,6 +21,9 @@ cluster: build python ## Start Postgres, Redis, two schedulers, a DAG processor 
 
 test: ## Run all tests, with the services that they need.
 	./scripts/test.sh
+
+conformance: ## Compare with the outcomes of a real Airflow (scripts/conformance.sh --regenerate makes them anew).
+	./scripts/conformance.sh
 
 bench: build python ## Measure hop latency, fan-out, throughput, idle cost and start-up.
 	./scripts/bench.sh

@@ -34,10 +34,14 @@ step "Rust tests"
 cargo test --workspace --locked --no-fail-fast
 
 step "Python tests"
-"$TRADEWIND_TEST_PYTHON" -m pytest -q python/tests
+"$TRADEWIND_TEST_PYTHON" -m pytest -q python/tests tests/conformance/test_suite.py
 
 step "End-to-end tests"
 cargo build --workspace --locked
-TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
+export TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind
+"$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
+
+step "Conformance with Airflow"
+./scripts/conformance.sh -j 4
 
 step "All tests passed"

@@ -38,6 +38,8 @@ class Listed:
     dag: str
     what: str
     reason: str
+    #: It depends on what comes first: it need not occur.
+    sometimes: bool = False
     seen: bool = False
 
     def covers(self, case: str, difference: Difference) -> bool:
@@ -163,7 +165,8 @@ def compare_all(cases: list[Case], jobs: int, keep: Path | None, patience: float
 def conclude(verdicts: list[Verdict], listed: list[Listed], ran: set[str]) -> int:
     """Prints the sums; 0 when all agree but for what is listed, and all that is listed was seen."""
     bad = [verdict for verdict in verdicts if verdict.trouble or verdict.differences]
-    stale = [entry for entry in listed if not entry.seen and any(fnmatchcase(name, entry.dag) for name in ran)]
+    unseen = [entry for entry in listed if not (entry.seen or entry.sometimes)]
+    stale = [entry for entry in unseen if any(fnmatchcase(name, entry.dag) for name in ran)]
     for entry in stale:
         print(
             f"STALE    {entry.dag} {entry.what}: differences.toml lists it, but it does not occur any more; remove it"

@@ -5,7 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use tradewind_engine::{Event, check_spec};
 use tradewind_proto::{from_json, v1};
-use tradewind_types::{ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, SourceKind, Timestamp, VersionHash};
+use tradewind_types::{
+    ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, SourceKind, Timestamp, VersionHash,
+};
 
 use crate::{
     core::{Core, store_error},

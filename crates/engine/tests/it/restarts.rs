@@ -128,13 +128,15 @@ fn a_late_answer_to_the_question_of_a_former_leader_does_not_move_the_schedule_b
     world.publish(dag);
     let info = |text: &str| {
         let at = at(text);
-        tradewind_engine::timetable::DagRunInfo { logical_date: at, interval_start: at, interval_end: at, run_after: at }
+        tradewind_engine::timetable::DagRunInfo {
+            logical_date: at,
+            interval_start: at,
+            interval_end: at,
+            run_after: at,
+        }
     };
-    let answer = |question, text: &str| Event::TimetableAnswer {
-        dag_id: "d".into(),
-        question,
-        answer: Ok(Some(info(text))),
-    };
+    let answer =
+        |question, text: &str| Event::TimetableAnswer { dag_id: "d".into(), question, answer: Ok(Some(info(text))) };
     // The first question is evaluated twice; the second answer is on its way while the leader changes.
     let asked = world.dispatched.iter().find_map(|dispatch| match dispatch {
         tradewind_engine::Dispatch::AskTimetable(question) => Some(question.question),

@@ -39,7 +39,8 @@ pub async fn every_column_is_kept_exactly(store: &dyn Store) {
     dag.is_paused = true;
     dag.is_stale = true;
     dag.failed_runs = 2;
-    let pending = PendingAsset { asset: asset("ü").key, event: 3, at: at(2), aliases: vec!["a".to_owned()], silent: true };
+    let pending =
+        PendingAsset { asset: asset("ü").key, event: 3, at: at(2), aliases: vec!["a".to_owned()], silent: true };
     dag.pending_assets = vec![pending.clone(), PendingAsset { event: 1, aliases: Vec::new(), ..pending }];
     dag.runtimes = vec![i64::MAX, 0, -1];
     dag.schedule_error = Some("ValueError: ü".to_owned());
