@@ -64,7 +64,23 @@ impl Engine {
                 effects.rows.assets.insert(asset.key.clone(), asset.clone());
             }
         }
+        let named = spec.timetable.asset_condition().map(|condition| condition.assets()).unwrap_or_default();
+        let of_tasks = spec.tasks.iter().flat_map(|task| task.outlets.iter().chain(&task.inlets));
+        for named in named.into_iter().chain(of_tasks) {
+            if let AssetRef::Asset(key) = named
+                && !self.assets.known.contains_key(key)
+            {
+                self.add_asset(key, effects);
+            }
+        }
         self.listen(dag_at);
+    }
+
+    /// An asset of which nothing but its name and URI is said.
+    fn add_asset(&mut self, key: &AssetKey, effects: &mut Effects) {
+        let new = Asset { key: key.clone(), group: "asset".to_owned(), extra: serde_json::json!({}) };
+        effects.rows.assets.insert(key.clone(), new.clone());
+        self.assets.known.insert(key.clone(), new);
     }
 
     /// Keeps the list of DAGs that are scheduled on assets.
@@ -103,9 +119,7 @@ impl Engine {
         self.assets.next_event_no += 1;
         let OutletEvent { asset, extra, aliases } = event;
         if !self.assets.known.contains_key(&asset) {
-            let new = Asset { key: asset.clone(), group: "asset".to_owned(), extra: serde_json::json!({}) };
-            effects.rows.assets.insert(asset.clone(), new.clone());
-            self.assets.known.insert(asset.clone(), new);
+            self.add_asset(&asset, effects);
         }
         for alias in &aliases {
             if self.assets.attach(alias, &asset) {

@@ -319,6 +319,12 @@ impl Engine {
         }
     }
 
+    /// Whether a run's backfill is not over: its queued runs are the backfill's, else the DAG's own.
+    pub(crate) fn is_of_open_backfill(&self, position: u32) -> bool {
+        let of = self.runs[position].row.backfill.and_then(|of| self.backfills.get(&of.no));
+        of.is_some_and(|state| state.row.completed_at.is_none())
+    }
+
     /// Whether a run is the first of its backfill: it depends on no past (Airflow `PrevDagrunDep`).
     pub(crate) fn is_first_of_backfill(&self, run: u32) -> bool {
         self.runs[run].row.backfill.is_some_and(|of| of.ordinal == 1)

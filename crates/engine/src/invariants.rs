@@ -266,7 +266,7 @@ impl Engine {
             let queued: BTreeSet<_> = self
                 .runs
                 .iter()
-                .filter(|(_, run)| run.row.state == RunState::Queued)
+                .filter(|(_, run)| run.row.state == RunState::Queued && state.row.completed_at.is_none())
                 .filter_map(|(at, run)| Some((of(run)?.ordinal, run.row.run_no.0, at)))
                 .collect();
             if running != state.running as usize || queued != state.queued {
@@ -320,7 +320,7 @@ impl Engine {
                 let counts = run.row.run_type != RunType::Backfill;
                 match run.row.state {
                     RunState::Queued => {
-                        if !self.in_backfill(at) {
+                        if !self.is_of_open_backfill(at) {
                             queued.insert((run.starts_at(), run.row.run_no.0, at));
                         }
                         active += u32::from(counts);

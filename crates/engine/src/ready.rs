@@ -257,8 +257,10 @@ impl Engine {
         let well = |state| matches!(state, TaskState::Success | TaskState::Skipped);
         let holds = |task: u32| {
             previous.instances(task).into_iter().find_map(|ti| {
-                let state = previous.ti(ti).row.state;
-                (!well(state)).then_some((before, task, state))
+                let ti = previous.ti(ti);
+                let state = ti.row.state;
+                // A task that the previous run's date is outside of has no instance there.
+                (!ti.absent && !well(state)).then_some((before, task, state))
             })
         };
         holds(same).or_else(|| {

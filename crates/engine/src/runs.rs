@@ -113,7 +113,7 @@ impl Engine {
         let run = &self.runs[position];
         let starts_at = run.starts_at();
         let run_no = run.row.run_no.0;
-        if self.in_backfill(position) {
+        if self.is_of_open_backfill(position) {
             self.backfill_moves(position, RunState::Success, RunState::Queued);
         } else {
             let dag = &mut self.dags[run.dag as usize];
@@ -164,11 +164,8 @@ impl Engine {
         row.end_date = None;
         row.note = None;
         let counts = u32::from(self.runs[position].row.run_type != RunType::Backfill);
-        if self.in_backfill(position) {
-            self.backfill_moves(position, RunState::Queued, RunState::Running);
-        } else {
-            self.dags[dag_at as usize].queued.remove(&entry);
-        }
+        self.backfill_moves(position, RunState::Queued, RunState::Running);
+        self.dags[dag_at as usize].queued.remove(&entry);
         self.dags[dag_at as usize].running += counts;
         self.touch_run(position);
         self.set_run_timeout(position);
@@ -259,7 +256,8 @@ impl Engine {
         if let Some(of) = self.runs[position].row.backfill.filter(|_| self.in_backfill(position)) {
             self.backfill_moves(position, was, state);
             self.check_backfill_done(of.no, effects);
-        } else if was == RunState::Queued {
+        }
+        if was == RunState::Queued {
             self.dags[dag_at as usize].queued.remove(&entry);
         }
         if run_type != RunType::Backfill {
@@ -385,6 +383,13 @@ impl Engine {
         version: Arc<DagVersion>,
     ) -> Result<Reply, ApiError> {
         if self.run_at.contains_key(&row.run_no) {
+            // It stays for what is asked of it next.
+            let keep = plus(self.now, self.retention());
+            let before = self.finished.len();
+            self.finished.retain(|(_, run_no)| *run_no != row.run_no);
+            if self.finished.len() < before {
+                self.finished.push_back((keep, row.run_no));
+            }
             return Ok(Reply::Done);
         }
         let dag_at = self.dag_position(&row.dag_id)?;

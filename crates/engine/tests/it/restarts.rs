@@ -173,3 +173,57 @@ fn a_place_at_a_limit_is_not_lost_on_one_that_waits_at_another_limit() {
     world.succeed("a");
     assert_eq!(world.states(&["b", "c"]), [TaskState::Scheduled, TaskState::Queued]);
 }
+
+#[test]
+fn a_run_of_a_cancelled_backfill_that_is_cleared_runs_again_at_once() {
+    let mut world = World::new();
+    world.publish(daily("2026-02-01T00:00:00Z"));
+    let no = backfill(&mut world, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", Reprocess::None);
+    world.step(Event::SetBackfill { no, action: BackfillAction::Cancel, by: "ann".to_owned() });
+    world.drain();
+    let run_id = world.runs_of("d")[0].0.clone();
+    world.step(Event::Clear(ClearRequest {
+        dag_id: "d".into(),
+        run_id: run_id.as_str().into(),
+        task_ids: Vec::new(),
+        map_indexes: Vec::new(),
+        downstream: false,
+        upstream: false,
+        only_failed: false,
+        only_running: false,
+        dry_run: false,
+        by: "ann".to_owned(),
+    }));
+    assert_eq!(world.run_state("d", &run_id), RunState::Running);
+}
+
+#[test]
+fn a_past_run_without_the_task_holds_nothing() {
+    let mut world = World::new();
+    let mut dag = spec("d", vec![task("a", &[])]);
+    dag.tasks[0].depends_on_past = true;
+    dag.tasks[0].start_date = Some(at("2026-01-02T00:00:00Z"));
+    world.publish(dag);
+    for (run_id, date) in [("1", "2026-01-01T00:00:00Z"), ("2", "2026-01-02T00:00:00Z")] {
+        let mut trigger = world.trigger_event("d", run_id);
+        trigger.logical_date = Some(at(date));
+        world.step(Event::Trigger(trigger));
+    }
+    assert_eq!(world.ti_in("d", "2", "a").state, TaskState::Queued);
+}
+
+#[test]
+fn a_run_that_is_loaded_again_stays_in_memory() {
+    let mut world = World::new();
+    world.start(vec![task("a", &[])]);
+    world.drain();
+    let view = world.engine.run(&"d".into(), &"r".into()).unwrap();
+    let load = Event::LoadRun {
+        run: (**view.row()).clone(),
+        task_instances: view.task_instances().cloned().collect(),
+        version: view.version().clone(),
+    };
+    world.now += jiff::SignedDuration::from_secs(60);
+    world.step(load);
+    assert!(world.engine.run(&"d".into(), &"r".into()).is_some());
+}
