@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Keeps the list of DAGs that are scheduled on assets.
-    pub(crate) fn listen(&mut self, dag_at: u32) {
+    fn listen(&mut self, dag_at: u32) {
         let on_assets = self.dags[dag_at as usize].graph.version.spec.timetable.asset_condition().is_some();
         let known = self.assets.listeners.iter().position(|&listener| listener == dag_at);
         match (on_assets, known) {

@@ -204,6 +204,7 @@ impl Engine {
             row.backfill = Some(of);
             row.conf.clone_from(&backfill.conf);
             let run_no = row.run_no;
+            self.fill_in(position);
             let run = &self.runs[position];
             let all: Vec<At> =
                 (0..index(run.tis.len())).filter(|&ti| !run.ti(ti).absent).map(|ti| At { run: position, ti }).collect();

@@ -140,6 +140,26 @@ impl Engine {
         position
     }
 
+    /// Gives a run the instances that it lacked for its date: a backfill runs every task (Airflow `verify_integrity`).
+    pub(crate) fn fill_in(&mut self, position: u32) {
+        for ti in 0..index(self.runs[position].tis.len()) {
+            let at = At { run: position, ti };
+            let run = &mut self.runs[position];
+            let entry = run.ti_mut(ti);
+            if !std::mem::replace(&mut entry.absent, false) {
+                continue;
+            }
+            let (id, task) = (entry.row.id, entry.task);
+            run.unfinished += 1;
+            if let Some(tally) = run.tallies.get_mut(task as usize) {
+                tally.total += 1;
+            }
+            self.by_state[TaskState::NoStatus as usize] += 1;
+            self.tis.insert(id, at);
+            self.touch_ti(at);
+        }
+    }
+
     /// Whether a run is counted by a backfill that is not over, not by its DAG.
     pub(crate) fn in_backfill(&self, position: u32) -> bool {
         self.runs[position].row.backfill.is_some_and(|of| self.backfills.contains_key(&of.no))

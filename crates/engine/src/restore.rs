@@ -25,6 +25,13 @@ impl Engine {
             let at = engine.pool(&pool.name);
             engine.pools[at as usize].config = Some(pool);
         }
+        for asset in snapshot.assets {
+            engine.assets.known.insert(asset.key.clone(), asset);
+        }
+        for (alias, asset) in snapshot.asset_aliases {
+            engine.assets.attach(&alias, &asset);
+        }
+        engine.assets.next_event_no = snapshot.next_event_no.max(1);
         let mut versions: HashMap<(DagId, VersionHash), _> = HashMap::new();
         let mut highest: HashMap<DagId, u32> = HashMap::new();
         let current = snapshot.dags.iter().map(|(_, version)| version);
@@ -40,15 +47,8 @@ impl Engine {
             let position = index(engine.dags.len());
             engine.dag_at.insert(row.dag_id.clone(), position);
             engine.dags.push(Dag::new(row, graph, highest));
-            engine.listen(position);
+            engine.register_assets(position, &mut effects);
         }
-        for asset in snapshot.assets {
-            engine.assets.known.insert(asset.key.clone(), asset);
-        }
-        for (alias, asset) in snapshot.asset_aliases {
-            engine.assets.attach(&alias, &asset);
-        }
-        engine.assets.next_event_no = snapshot.next_event_no.max(1);
         engine.next_backfill_no = snapshot.next_backfill_no.max(1);
         for row in snapshot.backfills {
             let state = BackfillState { queued: BTreeSet::new(), running: 0, row };

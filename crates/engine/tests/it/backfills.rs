@@ -181,3 +181,19 @@ fn the_first_run_of_a_backfill_depends_on_no_past_and_the_next_on_it() {
     world.drain_one();
     assert_eq!(world.ti_in("d", second, "a").state, TaskState::Queued);
 }
+
+#[test]
+fn a_backfill_runs_tasks_whose_dates_its_run_did_not_cover() {
+    let mut world = World::new();
+    let mut dag = daily();
+    dag.tasks.push(task("late", &[]));
+    dag.tasks[1].start_date = Some(at("2026-02-01T00:00:00Z"));
+    world.publish(dag);
+    world.drain();
+    let run_id = world.runs_of("d")[0].0.clone();
+    assert_eq!(world.rows.task_instances.len(), 1);
+    create(&mut world, BackfillRequest { reprocess: Reprocess::Completed, ..request("2026-01-09", "2026-01-09") });
+    assert_eq!(world.ti_in("d", &run_id, "late").state, TaskState::Queued);
+    reload(&mut world);
+    assert_eq!(world.drain(), 2);
+}

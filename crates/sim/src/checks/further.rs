@@ -65,20 +65,6 @@ impl World {
         })
     }
 
-    /// What a new leader is known to see otherwise than the one before it: runs that go on after their backfill was
-    /// cancelled count for their DAG; a run before the start date of its version, which has no instances, is no past that
-    /// anything waits for.
-    pub(super) fn restarts_differently(&self) -> bool {
-        self.store.runs.values().any(|run| {
-            let of = run.backfill.and_then(|of| self.store.backfills.get(&of.no));
-            let cancelled = of.is_some_and(|backfill| backfill.completed_at.is_some());
-            let empty = || {
-                !self.store.spec_of(run).tasks.is_empty() && !self.store.tis.values().any(|ti| ti.run_no == run.run_no)
-            };
-            !run.state.is_finished() && cancelled || empty()
-        })
-    }
-
     pub(super) fn check_further(&mut self, old: &Old, tis: &[TaskInstance], rows: &WriteSet) -> Result<(), String> {
         self.check_mapped(rows)?;
         self.check_assets(old, rows)?;

@@ -202,7 +202,7 @@ impl World {
             return Err(format!("I15: the callback {lost} is not in its queue"));
         }
         // Costly: not every time.
-        if !self.stats.steps.is_multiple_of(4) || self.rate_counts() || self.restarts_differently() {
+        if !self.stats.steps.is_multiple_of(4) || self.rate_counts() {
             return Ok(());
         }
         let (again, effects) = Engine::new(options(), self.store.load(), self.now);
@@ -279,10 +279,7 @@ impl World {
             open.iter().filter(|run| stuck.contains(&run.row().run_no)).map(|run| run.row().dag_id.clone()).collect();
         open.iter().all(|run| {
             let row = run.row();
-            // A run of a cancelled backfill that was cleared waits for good.
-            let of = row.backfill.and_then(|of| self.store.backfills.get(&of.no));
-            let cancelled = of.is_some_and(|backfill| backfill.completed_at.is_some());
-            stuck.contains(&row.run_no) || row.state == RunState::Queued && (cancelled || blocked.contains(&row.dag_id))
+            stuck.contains(&row.run_no) || row.state == RunState::Queued && blocked.contains(&row.dag_id)
         }) && self
             .store
             .runs

@@ -36,8 +36,8 @@ CREATE TABLE dag (
     pending_assets TEXT,
     runtimes TEXT,
     schedule_error TEXT,
-    last_scheduled_start BIGINT,
-    last_scheduled_end BIGINT,
+    last_scheduled_start TIMESTAMPTZ,
+    last_scheduled_end TIMESTAMPTZ,
     FOREIGN KEY (dag_id, version) REFERENCES dag_version (dag_id, hash)
 );
 
