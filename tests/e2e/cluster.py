@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,8 @@ class Cluster:
                 [binary(), "--config", "tradewind.toml", *args],
                 cwd=self.dir / name, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
+        # Its end must be seen by whoever waits for the process to go: a zombie looks alive.
+        threading.Thread(target=child.wait, daemon=True).start()
         text = (self.dir / "pids").read_text()
         (self.dir / "pids").write_text(re.sub(rf"(?m)^{name} .*$", f"{name} {child.pid}", text))
 
