@@ -16,7 +16,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tradewind_guest import timetables, wire
+from tradewind_guest import timetables, weights, wire
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
 
@@ -64,7 +64,10 @@ def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) 
     dags = []
     for dag_id in sorted(bag.dags):
         try:
-            dags.append(DagSerialization.to_dict(bag.dags[dag_id]))
+            serialized = DagSerialization.to_dict(bag.dags[dag_id])
+            if asked := weights.of_dag(bag.dags[dag_id]):
+                serialized["priority_weights"] = asked
+            dags.append(serialized)
         except Exception as error:
             errors.append(
                 explain(f"DAG {dag_id!r} cannot be serialized: {type(error).__name__}: {error}", str(file))
