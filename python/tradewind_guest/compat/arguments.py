@@ -47,7 +47,7 @@ _NOTES = {
     "default_view": "it has no effect: there is one view",
     "orientation": "it has no effect: the view decides",
     "full_filepath": "it has no effect: the file is known",
-    "provide_context": "leave it out: the context is always given",
+    "provide_context": "the context is always given",
     "sla": "it is taken as a deadline of the DAG run",
 }
 

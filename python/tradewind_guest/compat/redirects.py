@@ -20,7 +20,10 @@ from typing import Any
 from tradewind_guest.compat import report, table
 
 #: How Airflow says that a name moved.
-AIRFLOWS_OWN = re.compile(r"The `([\w.]+)` attribute is deprecated\. Please use `'?([\w.]+)'?`\.")
+AIRFLOWS_OWN = re.compile(
+    r"(?:The `)?([\w.]+)`?(?: attribute is deprecated\. Please use| is deprecated and will be removed in a future version\. Use) "
+    r"`?'?([\w.]+\w)"
+)
 
 _known: dict[str, table.OldModule] = {}
 _packages: set[str] = set()
@@ -167,7 +170,7 @@ def _from_airflow(own: Callable[[str], Any], attribute: str) -> Any:
         if moved:
             report.use(moved[1], moved[2])
         else:
-            warnings.warn(warning.message, warning.category, stacklevel=4)
+            warnings.warn(warning.message, warning.category, stacklevel=3)
     return found
 
 

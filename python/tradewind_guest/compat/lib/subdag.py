@@ -61,8 +61,8 @@ def SubDagOperator(  # noqa: N802 - a class of old
         if arguments.get("trigger_rule"):
             root.trigger_rule = arguments["trigger_rule"]
     subdag.task_dict.clear()
-    subdag.task_group = TaskGroup.create_root(subdag)
-    subdag.is_subdag = True  # type: ignore[attr-defined]
+    object.__setattr__(subdag, "task_group", TaskGroup.create_root(subdag))
+    object.__setattr__(subdag, "is_subdag", True)
     return group
 
 
