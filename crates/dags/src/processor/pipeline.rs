@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::JoinSet};
 use tradewind_guest::{GuestEnv, ParseRequest, Parser};
-use tradewind_types::{Bundle, DagSpec, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
+use tradewind_types::{Bundle, DagSpec, Deprecation, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
 
 use super::{ProcessorSettings, threads::on_thread};
 use crate::{
@@ -35,6 +35,8 @@ pub struct LoadedFile {
     pub errors: Vec<ImportError>,
     /// What it says but this version does not do.
     pub warnings: Vec<String>,
+    /// Names that it should no longer use; each is a line of `warnings`, too.
+    pub deprecations: Vec<Deprecation>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -56,6 +58,7 @@ struct Outcome {
     specs: Vec<DagSpec>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    deprecations: Vec<Deprecation>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -210,6 +213,7 @@ impl Pipeline {
                 bundle,
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
+                deprecations: outcome.deprecations.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -219,6 +223,7 @@ impl Pipeline {
             bundle: None,
             errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
             warnings: Vec::new(),
+            deprecations: Vec::new(),
             parse_time: Duration::ZERO,
         }));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
@@ -380,7 +385,11 @@ impl Job {
         };
         let mut outcome = Outcome {
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
-            warnings: parsed.warnings.iter().map(|warning| one_line(warning)).collect(),
+            warnings: (parsed.warnings.iter().cloned())
+                .chain(parsed.deprecations.iter().map(ToString::to_string))
+                .map(|warning| one_line(&warning))
+                .collect(),
+            deprecations: parsed.deprecations,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {
