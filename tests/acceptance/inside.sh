@@ -4,8 +4,8 @@
 #   tests/acceptance/inside.sh WORK_DIR [--keep DIR]... -- COMMAND [ARGUMENT...]
 #
 # The command sees this machine's files, but /tmp, /data, /models, /landing, /shared, /path and what lies new in /opt are
-# folders of WORK_DIR/fs. It has its own network (loopback only, so every port is free), its own /etc/hosts (mlflow,
-# mlflow-server and prometheus are here) and its own processes, which all end with it. DIRs below /tmp stay visible.
+# folders of WORK_DIR/fs. It has its own network (loopback only, so every port is free), its own /etc/hosts (mlflow
+# and mlflow-server are here, and the tests may add to it) and its own processes, which all end with it. DIRs below /tmp stay visible.
 # Needs Linux namespaces: root has them, others need unprivileged user namespaces.
 set -euo pipefail
 
@@ -64,7 +64,7 @@ for dir in "${keep[@]}"; do
     fi
 done
 
-{ cat /etc/hosts; echo "127.0.0.1 mlflow mlflow-server prometheus"; } >"$work/hosts"
+{ cat /etc/hosts; echo "127.0.0.1 mlflow mlflow-server"; } >"$work/hosts"
 mount --bind "$work/hosts" "$root/etc/hosts"
 mkdir -p "$root/proc"
 mount -t proc proc "$root/proc"

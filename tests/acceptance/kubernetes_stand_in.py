@@ -97,7 +97,7 @@ class Pod:
 
 
 class Kubernetes(HttpServer):
-    """The API server. `exit_codes` says with which code the pods of an image end; 0 when it says nothing."""
+    """The API server. `exit_codes` says with which code the pods of a run end (their label `run_id`); else it is 0."""
 
     def __init__(self) -> None:
         self.pods: list[Pod] = []
@@ -106,8 +106,10 @@ class Kubernetes(HttpServer):
         self.refusals: list[str] = []
         super().__init__(self.answer)
 
-    def of_image(self, image: str) -> list[Pod]:
-        return [pod for pod in self.pods if pod.container["image"] == image]
+    def of_run(self, dag_id: str, run_id: str) -> list[Pod]:
+        """The pods that the operator labelled with this DAG and run."""
+        wanted = {"dag_id": dag_id, "run_id": run_id}
+        return [pod for pod in self.pods if wanted.items() <= pod.spec["metadata"].get("labels", {}).items()]
 
     def kube_config(self) -> str:
         """The JSON of a kube config, for the connection."""
@@ -176,7 +178,7 @@ class Kubernetes(HttpServer):
         metadata["resourceVersion"] = "1"
         container = spec["spec"]["containers"][0]
         command = " ".join(container.get("command", []) + container.get("args", []))
-        code = self.exit_codes.get(container["image"], 0)
+        code = self.exit_codes.get(metadata.get("labels", {}).get("run_id", ""), 0)
         lines = [f"stand-in pod runs: {command}", f"stand-in pod ends with {code}"]
         pod = Pod(spec, time.time(), code, lines)
         self.pods.append(pod)
