@@ -62,7 +62,7 @@ def bare() -> Iterator[World]:
         world.kubernetes.exit_codes["ends-with-3"] = 3
         world.bare = world.begin(BARE, lambda dag_id: world.trigger(dag_id, "-r", "ends-with-3"))
         world.bare.update(world.begin(BARE_SCHEDULED, world.scheduled))
-        world.first = world.begin(PLAIN, world.trigger)
+        world.first = world.begin(PLAIN, lambda dag_id: world.trigger(dag_id, "-r", "first"))
         world.first.update(world.begin(PLAIN_SCHEDULED, world.scheduled))
         yield world
     finally:
@@ -78,8 +78,8 @@ def world(bare: World) -> World:
     world.settle(lambda: world.before("ml_retraining_basic").waits("extract_data", "up_for_retry"))
     world.settle(lambda: world.before("titanic_ml_pipeline_fixed").waits("prepare_data", "success"))
     world.lay_out()
-    world.first.update(world.begin(WITH_DATA, world.trigger))
+    world.first.update(world.begin(WITH_DATA, lambda dag_id: world.trigger(dag_id, "-r", "first")))
     world.first.update(world.begin(WITH_DATA_SCHEDULED, world.scheduled))
     world.settle(lambda: world.run("ml_retraining_basic").finish())
-    world.first.update(world.begin(WITH_TRAINING_DATA, world.trigger))
+    world.first.update(world.begin(WITH_TRAINING_DATA, lambda dag_id: world.trigger(dag_id, "-r", "first")))
     return world

@@ -25,7 +25,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-./scripts/test-services.sh start "$services/servers" >/dev/null
+./scripts/test-services.sh start "$services/servers" --with mysql >/dev/null
 ./scripts/test-services.sh stop "$services/servers"
 variables=$(tests/acceptance/environments.sh "$cache")
 eval "$variables"

@@ -143,9 +143,10 @@ class Mailbox:
     """An SMTP server that keeps what it gets."""
 
     mails: list[Mail] = field(default_factory=list)
+    port: int = 2525
 
     def __post_init__(self) -> None:
-        self.controller = Controller(self, hostname="127.0.0.1", port=0)
+        self.controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self.controller.start()
 
     async def handle_DATA(self, _server, _session, envelope) -> str:  # noqa: N802 (aiosmtpd's name)
@@ -153,10 +154,6 @@ class Mailbox:
         assert isinstance(message, email.message.EmailMessage)
         self.mails.append(Mail(envelope.mail_from, list(envelope.rcpt_tos), message))
         return "250 OK"
-
-    @property
-    def port(self) -> int:
-        return self.controller.server.sockets[0].getsockname()[1]
 
     def about(self, *words: str) -> list[Mail]:
         """The mails whose subject has all these words."""

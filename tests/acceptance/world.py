@@ -220,11 +220,11 @@ class World:
         import psycopg2
 
         done = subprocess.run(
-            [ROOT / "scripts/test-services.sh", "start", self.work / "services"],
+            [ROOT / "scripts/test-services.sh", "start", self.work / "services", "--with", "mysql"],
             capture_output=True, text=True, check=True, timeout=120,
         )  # fmt: skip
         urls = dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.split("\n") if "=" in line)
-        self.postgres_url = urls["TRADEWIND_TEST_POSTGRES_URL"]
+        self.postgres_url, self.mysql_url = urls["TRADEWIND_TEST_POSTGRES_URL"], urls["TRADEWIND_TEST_MYSQL_URL"]
         admin = psycopg2.connect(self.postgres_url)
         admin.autocommit = True
         admin.cursor().execute("CREATE DATABASE weather")
@@ -275,6 +275,9 @@ class World:
         for conn_id, database in {"postgres_default": "weather", "postgres_custom": "custom"}.items():
             add(conn_id, type="postgres", host="127.0.0.1", port=postgres.port, login=postgres.username,
                 password=postgres.password, schema=database)  # fmt: skip
+        mysql = urlsplit(self.mysql_url)
+        add("mysql_default", type="mysql", host="127.0.0.1", port=mysql.port, login=mysql.username, password=mysql.password,
+            schema=mysql.path.strip("/"), extra={"client": "mysql-connector-python"})  # fmt: skip
         add("ml_database", type="postgres", host="ml.internal", port=5433, login="ml", password="s3cr3t-pa55", schema="features")
         add("smtp_default", type="smtp", host="127.0.0.1", port=self.mailbox.port,
             extra={"disable_ssl": True, "disable_tls": True, "from_email": "airflow@tradewind.test"})  # fmt: skip
@@ -361,6 +364,7 @@ class World:
         data.transactions(Path("/data/transactions.csv"), self.now())
         data.titanic(Path("/opt/airflow/data/titanic.csv"), telling=True)
         data.wine(Path("/opt/airflow/data/wine-quality.csv"))
+        data.training(Path("/tmp/training_data.csv"), 1500)
         Path("/shared/tmp").mkdir()
         for back in range(14):
             # The second week is foretold better.
