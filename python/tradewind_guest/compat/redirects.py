@@ -126,9 +126,10 @@ def attach(module: ModuleType) -> None:
     if name not in _modules or hasattr(own, "tradewind"):
         return
     known = _known.get(name, table.OldModule())
+    made_up = isinstance(module.__loader__, _Gone)
 
     def fallback(attribute: str) -> Any:
-        if attribute == "__all__" and own is None and known.whole is not None:
+        if attribute == "__all__" and made_up:
             return _public(known)
         if attribute.startswith("__"):
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
@@ -152,6 +153,8 @@ def attach(module: ModuleType) -> None:
 
 
 def _resolve(module: str, attribute: str, target: table.Target) -> Any:
+    if target.gone:
+        raise _gone(f"{module}.{attribute}", target)
     found = importlib.import_module(target.module)
     for part in str(target.name).split("."):
         found = getattr(found, part)
@@ -159,14 +162,21 @@ def _resolve(module: str, attribute: str, target: table.Target) -> Any:
     return found
 
 
+def _gone(old: str, target: table.Target) -> ImportError:
+    return ImportError(f"{old} was dropped after Airflow 2 (hint: use {target.say})", name=old)
+
+
 def _from_whole(module: str, attribute: str, target: table.Target) -> Any:
+    if target.gone:
+        raise _gone(f"{module}.{attribute}", target)
     found = getattr(importlib.import_module(target.module), attribute)
     report.use(f"{module}.{attribute}", f"{target.say}.{attribute}", target.note)
     return found
 
 
 def _public(known: table.OldModule) -> list[str]:
-    assert known.whole is not None
+    if known.whole is None or known.whole.gone:
+        return list(known.names)
     there = importlib.import_module(known.whole.module)
     names = getattr(there, "__all__", None) or [name for name in vars(there) if not name.startswith("_")]
     return [*known.names, *names]
