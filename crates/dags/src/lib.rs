@@ -10,6 +10,7 @@ mod ignore;
 mod order;
 mod problem;
 mod processor;
+pub mod review;
 mod scan;
 pub mod yaml;
 

@@ -21,5 +21,6 @@ mod worker_service;
 mod workers;
 
 pub use auth::Tokens;
+pub use params::default_problems;
 pub use server::{Running, Scheduler};
 pub use settings::{SchedulerSettings, ServerTls};

@@ -49,6 +49,10 @@ pub struct ProcessorSettings {
     pub ignore_syntax: IgnoreSyntax,
     /// What the installation sets for YAML DAGs.
     pub yaml: YamlSettings,
+    /// Whether files come with notes for their author ([`LoadedFile::notes`]).
+    pub with_notes: bool,
+    /// Only these files and folders below the folder are loaded; all of it when empty.
+    pub only: Vec<String>,
 }
 
 impl ProcessorSettings {
@@ -64,7 +68,17 @@ impl ProcessorSettings {
             patience: Duration::from_secs(5),
             ignore_syntax: IgnoreSyntax::Glob,
             yaml: YamlSettings::default(),
+            with_notes: false,
+            only: Vec::new(),
         }
+    }
+
+    /// Whether [`ProcessorSettings::only`] names a file, or a folder above it.
+    fn is_wanted(&self, rel_path: &str) -> bool {
+        let is_in = |only: &String| {
+            rel_path.strip_prefix(only.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.only.is_empty() || self.only.iter().any(is_in)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use tradewind_guest::{GuestEnv, ParseRequest, Parser};
+use tradewind_guest::{FileNotes, GuestEnv, ParseRequest, Parser};
 use tradewind_types::{Bundle, DagSpec, Deprecation, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
 
 use super::{ProcessorSettings, threads::on_thread};
@@ -37,6 +37,10 @@ pub struct LoadedFile {
     pub warnings: Vec<String>,
     /// Names that it should no longer use; each is a line of `warnings`, too.
     pub deprecations: Vec<Deprecation>,
+    /// What its author asks beyond the DAGs themselves, where that was wanted.
+    pub notes: Option<FileNotes>,
+    /// The local modules that it imported.
+    pub imported: BTreeSet<String>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -59,6 +63,7 @@ struct Outcome {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     deprecations: Vec<Deprecation>,
+    notes: Option<FileNotes>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -145,7 +150,9 @@ impl Pipeline {
         let inputs = Inputs::new(scan);
         let slots = Arc::new(Semaphore::new(self.settings.parse_processes.max(1)));
         let mut parses = JoinSet::new();
-        for (rel, file) in scan.files.iter().filter(|(_, file)| file.kind.may_define_dags()) {
+        for (rel, file) in
+            scan.files.iter().filter(|(rel, file)| file.kind.may_define_dags() && self.settings.is_wanted(rel))
+        {
             let before = self.outcomes.get(rel);
             let is_fresh =
                 before.is_some_and(|outcome| !outcome.is_transient && outcome.key == inputs.key(rel, file, outcome));
@@ -214,6 +221,8 @@ impl Pipeline {
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
                 deprecations: outcome.deprecations.clone(),
+                notes: outcome.notes.clone(),
+                imported: outcome.imported.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -224,6 +233,8 @@ impl Pipeline {
             errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
             warnings: Vec::new(),
             deprecations: Vec::new(),
+            notes: None,
+            imported: BTreeSet::new(),
             parse_time: Duration::ZERO,
         }));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
@@ -369,6 +380,7 @@ impl Job {
         let mut request = ParseRequest::new(&self.root, &self.rel);
         request.timeout = self.settings.parse_timeout;
         request.memory_limit_bytes = self.settings.parse_memory_bytes;
+        request.with_notes = self.settings.with_notes;
         let parsed = match on_thread(parser, async move |parser| parser.parse(request).await).await {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -390,6 +402,7 @@ impl Job {
                 .map(|warning| one_line(&warning))
                 .collect(),
             deprecations: parsed.deprecations,
+            notes: parsed.notes,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {
