@@ -16,7 +16,9 @@ from airflow.sdk.definitions.dag import DAG
 from tradewind_guest.meaning import Meaning, show
 
 #: Arguments that are no part of what a task does, or that its place in the graph says already.
-_NOT_SHOWN = frozenset({"task_id", "dag", "task_group", "params", "default_args", "start_date", "end_date"})
+_NOT_SHOWN = frozenset(
+    {"task_id", "dag", "task_group", "params", "default_args", "start_date", "end_date", "kwargs_to_upstream"}
+)
 _CALLBACKS = ("on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback")
 
 
@@ -68,10 +70,13 @@ class Recorder:
 
     def _task(self, task: Any) -> dict[str, Any]:
         given = arguments(task)
+        callbacks = [getattr(task, name, None) for name in _CALLBACKS]
+        files = templates(task, given)
         return {
             "task_id": task.task_id,
             "place": self._tasks.get(id(task)),
-            "code": self._meaning.of([type(task), given, [getattr(task, name, None) for name in _CALLBACKS]]),
+            "code": self._meaning.of([type(task), given, callbacks, files]),
+            "callables": self._meaning.of([type(task), callables(given), callbacks, files]),
             "arguments": {name: show(value) for name, value in sorted(given.items())},
             "connections": connections(task, given),
         }
@@ -89,6 +94,26 @@ def arguments(task: Any) -> dict[str, Any]:
     else:
         given = dict(getattr(task, "_BaseOperator__init_kwargs", {}))
     return {name: value for name, value in given.items() if name not in _NOT_SHOWN and not name.startswith("_")}
+
+
+def callables(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are code."""
+    return {name: value for name, value in given.items() if callable(value)}
+
+
+def templates(task: Any, given: dict[str, Any]) -> list[bytes]:
+    """What the template files hold that arguments name; they are read only when the task runs."""
+    endings = tuple(getattr(task, "template_ext", ()) or ())
+    dag = getattr(task, "dag", None)
+    folders = [getattr(dag, "folder", None), *(getattr(dag, "template_searchpath", None) or ())]
+    found = []
+    for value in given.values():
+        if endings and isinstance(value, str) and value.endswith(endings):
+            for path in (Path(folder, value) for folder in folders if folder):
+                if path.is_file():
+                    found.append(path.read_bytes())
+                    break
+    return found
 
 
 def connections(task: Any, given: dict[str, Any]) -> list[dict[str, Any]]:

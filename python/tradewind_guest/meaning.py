@@ -96,14 +96,16 @@ class Meaning:
             yield from self._instance(value, seen)
 
     def _function(self, function: types.FunctionType, seen: dict[int, Any]) -> Iterator[str]:
-        yield f"function {function.__module__ if self._is_elsewhere(function.__code__) else ''} {function.__qualname__}"
+        # A function of the folder is what it does, under whatever name.
+        is_elsewhere = self._is_elsewhere(function.__code__)
+        yield f"function {function.__module__} {function.__qualname__}" if is_elsewhere else "function"
         # A wrapper of a package may hold the author's function in its closure.
         for cell in function.__closure__ or ():
             try:
                 yield from self._parts(cell.cell_contents, seen)
             except ValueError:
                 yield "empty cell"
-        if self._is_elsewhere(function.__code__):
+        if is_elsewhere:
             return
         yield from self._parts((function.__defaults__, function.__kwdefaults__), seen)
         yield from self._code(function.__code__, function.__globals__, seen)

@@ -6,6 +6,7 @@
 pub mod airflow;
 mod bundle;
 mod check;
+pub mod compare;
 mod ignore;
 mod order;
 mod problem;
@@ -17,4 +18,4 @@ pub mod yaml;
 pub use bundle::version_hash;
 pub use ignore::IgnoreSyntax;
 pub use problem::Problem;
-pub use processor::{DagProcessor, LoadedFile, LocalFolder, ProcessorSettings, load_local};
+pub use processor::{DagProcessor, LoadedFile, LocalFolder, LocalLoader, ProcessorSettings, load_local};

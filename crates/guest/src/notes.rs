@@ -36,6 +36,8 @@ pub struct TaskNotes {
     /// A hash over its arguments and callables, and everything of the DAG folder that these use. It changes with what
     /// they mean, not with comments or lines.
     pub code: String,
+    /// A hash over its class and callables alone, without plain arguments.
+    pub callables: String,
     /// Its arguments as Python shows them.
     pub arguments: BTreeMap<String, String>,
     /// The connections that it names.

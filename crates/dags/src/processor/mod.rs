@@ -192,6 +192,44 @@ pub struct LocalFolder {
     pub warnings: Vec<String>,
 }
 
+/// Loads a folder again and again: the interpreter stays warm, and only what changed is parsed.
+pub struct LocalLoader {
+    pipeline: Pipeline,
+    watch: Watch,
+}
+
+impl LocalLoader {
+    /// A loader; nothing is read yet.
+    pub fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
+        let settings = absolute(settings);
+        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest) }
+    }
+
+    /// What the folder holds now.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub async fn load(&mut self) -> io::Result<LocalFolder> {
+        let Folder { files, scan } = self.pipeline.refresh(Timestamp::now()).await?;
+        Ok(LocalFolder { files, warnings: scan.warnings.clone() })
+    }
+
+    /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.
+    pub async fn changed(&mut self) {
+        if self.watch.is_live() {
+            self.watch.changed().await;
+        } else {
+            tokio::time::sleep(RETRY).await;
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+
+    /// Ends the interpreter.
+    pub async fn shutdown(&self) {
+        self.pipeline.shutdown().await;
+    }
+}
+
 /// Loads a folder once.
 ///
 /// # Errors

@@ -147,7 +147,8 @@ impl Pipeline {
         if scan.complete {
             self.outcomes.retain(|rel, _| scan.files.contains_key(rel));
         }
-        let inputs = Inputs::new(scan);
+        // Notes are about modules, too, that functions import only while they run.
+        let inputs = Inputs { any_file_counts: self.settings.with_notes, ..Inputs::new(scan) };
         let slots = Arc::new(Semaphore::new(self.settings.parse_processes.max(1)));
         let mut parses = JoinSet::new();
         for (rel, file) in
@@ -295,6 +296,8 @@ struct Inputs<'s> {
     data: String,
     /// Over all files: what a broken file lacks may come from anywhere.
     all: String,
+    /// Whether each file may depend on any other.
+    any_file_counts: bool,
 }
 
 impl<'s> Inputs<'s> {
@@ -309,7 +312,7 @@ impl<'s> Inputs<'s> {
             }
             sha256_hex(text.as_bytes())
         };
-        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true) }
+        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true), any_file_counts: false }
     }
 
     /// The key of what a file depends on, given what is known of its imports.
@@ -318,7 +321,7 @@ impl<'s> Inputs<'s> {
             return file.blob.to_string();
         }
         let mut text = format!("{rel}\n{}\n{}\n", file.blob, self.data);
-        if !outcome.problems.is_empty() {
+        if !outcome.problems.is_empty() || self.any_file_counts {
             text.push_str(&self.all);
         }
         for module in &outcome.imported {

@@ -3,6 +3,7 @@
 mod check;
 mod clear;
 pub mod details;
+mod diff;
 mod import_errors;
 mod list;
 mod pause;
@@ -68,6 +69,12 @@ Examples:
   tradewind dags check dags --offline -o sarif > dags.sarif"
     )]
     Check(check::CheckArgs),
+    /// Compare two DAG folders, or git revisions of one, by meaning: DAGs, tasks, edges, arguments, schedules, next runs.
+    #[command(after_help = "Examples:
+  tradewind dags diff HEAD
+  tradewind dags diff main..feature --folder dags -o json
+  tradewind dags diff old/dags new/dags --exit-code")]
+    Diff(diff::DiffArgs),
     /// Load the DAG folder in this process and say what each file gave and how long it took.
     Report(report::ReportArgs),
     /// Clear runs, so that they run again.
@@ -104,6 +111,7 @@ pub fn run(context: &Context, command: DagsCommand) -> Outcome {
         }
         DagsCommand::Show(args) => with_client(context, async |client| show::run(client, args).await),
         DagsCommand::Check(args) => client_command(check::run(context, args)),
+        DagsCommand::Diff(args) => client_command(diff::run(context, args)),
         DagsCommand::Report(args) => client_command(report::run(context, args)),
         DagsCommand::Clear(args) => with_client(context, async |client| clear::run(client, args).await),
         DagsCommand::Trigger(args) => with_client(context, async |client| trigger::run(client, args).await),
