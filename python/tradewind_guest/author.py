@@ -26,6 +26,7 @@ class Recorder:
     """Notes every DAG that is made in this process, and the line below ``root`` that made it and each of its tasks."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._below = f"{root}{os.sep}"
         self._dags: list[tuple[DAG, dict[str, Any] | None]] = []
         self._tasks: dict[int, dict[str, Any] | None] = {}
@@ -77,7 +78,7 @@ class Recorder:
             "place": self._tasks.get(id(task)),
             "code": self._meaning.of([type(task), given, callbacks, files]),
             "callables": self._meaning.of([type(task), callables(given), callbacks, files]),
-            "arguments": {name: show(value) for name, value in sorted(given.items())},
+            "arguments": {name: show(value, self._root) for name, value in sorted(given.items())},
             "connections": connections(task, given),
         }
 

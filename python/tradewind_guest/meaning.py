@@ -32,7 +32,8 @@ _SHOWN = (
     enum.Enum,
     re.Pattern,
 )
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+# Where an object happens to lie, and how Airflow calls the module of a DAG file: by a hash of its path.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|unusual_prefix_[0-9a-f]+_")
 
 
 class Meaning:
@@ -52,9 +53,10 @@ class Meaning:
 
     def _parts(self, value: Any, seen: dict[int, Any]) -> Iterator[str]:
         if isinstance(value, _PLAIN):
-            yield repr(value)
+            # The same folder may lie elsewhere next time.
+            yield repr(value).replace(str(self._root), "")
         elif isinstance(value, _SHOWN):
-            yield _ADDRESS.sub("", repr(value))
+            yield _ADDRESS.sub("", repr(value)).replace(str(self._root), "")
         elif id(value) in seen:
             yield "again"
         else:
@@ -120,12 +122,14 @@ class Meaning:
                 yield from self._parts(const, seen)
         for instruction in dis.get_instructions(code):
             if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and instruction.argval in names:
-                yield from self._parts(names[instruction.argval], seen)
+                # `__file__` and the like say where, not what.
+                if not instruction.argval.startswith("__"):
+                    yield from self._parts(names[instruction.argval], seen)
             elif instruction.opname == "IMPORT_NAME":
                 yield from self._files_of(instruction.argval)
 
     def _class(self, cls: type, seen: dict[int, Any]) -> Iterator[str]:
-        yield f"class {cls.__module__} {cls.__qualname__}"
+        yield f"class {'' if self._is_local(cls) else cls.__module__} {cls.__qualname__}"
         for base in cls.__mro__:
             if self._is_local(base):
                 yield f"base {base.__qualname__}"
@@ -167,8 +171,9 @@ class Meaning:
         if (operator := getattr(value, "operator", None)) is not None and hasattr(value, "key"):
             yield f"xcom {getattr(operator, 'task_id', None)} {value.key}"
             return
-        yield f"{type(value).__module__}.{type(value).__qualname__}"
-        if self._is_local(type(value)):
+        is_local = self._is_local(type(value))
+        yield f"{'' if is_local else type(value).__module__}.{type(value).__qualname__}"
+        if is_local:
             yield from self._parts(type(value), seen)
             yield from self._parts(dict(getattr(value, "__dict__", {})), seen)
         elif callable(wrapped := getattr(value, "function", None) or getattr(value, "__wrapped__", None)):
@@ -185,9 +190,9 @@ def _hash_of(file: pathlib.Path) -> Iterator[str]:
         yield f"unreadable {error.errno}"
 
 
-def show(value: Any) -> str:
-    """A value for people: short, the same from parse to parse."""
-    text = _ADDRESS.sub("", _shown(value, 0))
+def show(value: Any, root: pathlib.Path) -> str:
+    """A value for people: short, the same from parse to parse and wherever the folder ``root`` lies."""
+    text = _ADDRESS.sub("", _shown(value, 0)).replace(f"{root}{os.sep}", "")
     return text if len(text) <= 2000 else f"{text[:2000]}..."
 
 
