@@ -16,7 +16,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tradewind_guest import timetables, weights, wire
+from tradewind_guest import author, timetables, weights, wire
 from tradewind_guest.compat import imports, report
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
@@ -25,12 +25,15 @@ from tradewind_guest.parse_errors import explain
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Parse the file named in ``prelude`` and write the result to ``channel``."""
     confine(prelude)
+    recorder = author.Recorder(Path(prelude["dags_root"])) if prelude.get("author") else None
     result = parse(
         Path(prelude["dags_root"]),
         Path(prelude["file"]),
         prelude["bundle_name"],
         memory_limit_bytes=prelude["memory_limit_bytes"],
     )
+    if recorder:
+        result["notes"] = recorder.notes()
     try:
         wire.write_frame(channel, result)
     except ValueError as error:
