@@ -278,7 +278,7 @@ impl Default for WorkerOptions {
 }
 
 /// `[python]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonOptions {
     /// The interpreter of the prepared environment; `.venv/bin/python` when empty. A worker or DAG processor without one
@@ -286,6 +286,15 @@ pub struct PythonOptions {
     pub interpreter: Option<PathBuf>,
     /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
     pub guest_dir: Option<PathBuf>,
+    /// How long a worker keeps a DAG file loaded whose tasks run often, so that they need not load it each. Clocks and files
+    /// that its top level reads are at most that old for a task. 0 has every task load its file.
+    pub warm_dag_secs: f64,
+}
+
+impl Default for PythonOptions {
+    fn default() -> Self {
+        Self { interpreter: None, guest_dir: None, warm_dag_secs: 60.0 }
+    }
 }
 
 /// `[client]`

@@ -113,6 +113,7 @@ impl Check<'_> {
         self.at_least("worker.drain_grace_secs", c.worker.drain_grace_secs, 0.0);
         self.at_least("worker.kill_grace_secs", c.worker.kill_grace_secs, 0.0);
         self.at_least("worker.callback_timeout_secs", c.worker.callback_timeout_secs, 1.0);
+        self.at_least("python.warm_dag_secs", c.python.warm_dag_secs, 0.0);
         for (key, value, least) in [
             ("xcom.inline_max_bytes", c.xcom.inline_max_bytes, 1024),
             ("xcom.max_bytes", c.xcom.max_bytes, c.xcom.inline_max_bytes),

@@ -22,6 +22,7 @@ mod strays;
 mod task;
 mod timetable;
 mod triggers;
+mod warm;
 mod wire;
 mod zygote;
 

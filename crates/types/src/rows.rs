@@ -248,6 +248,41 @@ pub struct ImportError {
     pub at: Timestamp,
 }
 
+/// A name in a DAG file that newer versions of Airflow no longer have, and what is written instead.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Deprecation {
+    /// Path below the DAG folder: the DAG file, or a module that it imports.
+    pub file: String,
+    /// Line in the file, where known.
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// The name as it stands there.
+    pub old: String,
+    /// What is written now; empty where nothing took its place.
+    #[serde(default)]
+    pub new: String,
+    /// More about it.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl std::fmt::Display for Deprecation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {} is deprecated", self.old)?;
+        if !self.new.is_empty() {
+            write!(f, ": use {}", self.new)?;
+        }
+        match &self.note {
+            Some(note) if !note.is_empty() => write!(f, " ({note})"),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// One file of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BundleFile {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::JoinSet};
 use tradewind_guest::{GuestEnv, ParseRequest, Parser};
-use tradewind_types::{Bundle, DagSpec, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
+use tradewind_types::{Bundle, DagSpec, Deprecation, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
 
 use super::{ProcessorSettings, threads::on_thread};
 use crate::{
@@ -35,6 +35,8 @@ pub struct LoadedFile {
     pub errors: Vec<ImportError>,
     /// What it says but this version does not do.
     pub warnings: Vec<String>,
+    /// Names that it should no longer use; each is a line of `warnings`, too.
+    pub deprecations: Vec<Deprecation>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -42,8 +44,8 @@ pub struct LoadedFile {
 /// The state of the folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
-    /// Files with DAGs or errors, by path.
-    pub(crate) files: Vec<LoadedFile>,
+    /// Files with DAGs or errors, by path. The same list as that of the refresh before when nothing changed.
+    pub(crate) files: Arc<Vec<LoadedFile>>,
     /// What was scanned, for reading blobs.
     pub(crate) scan: Arc<Scan>,
 }
@@ -56,6 +58,7 @@ struct Outcome {
     specs: Vec<DagSpec>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    deprecations: Vec<Deprecation>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -75,6 +78,8 @@ pub(crate) struct Pipeline {
     /// When an error was seen first.
     error_times: HashMap<(String, String), Timestamp>,
     reported: BTreeSet<String>,
+    /// What the refresh before gave.
+    last: Option<Folder>,
 }
 
 impl Pipeline {
@@ -88,6 +93,7 @@ impl Pipeline {
             owners: HashMap::new(),
             error_times: HashMap::new(),
             reported: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -107,7 +113,14 @@ impl Pipeline {
     /// # Errors
     /// The folder cannot be read.
     pub(crate) async fn refresh(&mut self, now: Timestamp) -> io::Result<Folder> {
-        let scan = Arc::new(self.scan().await?);
+        let scan = self.scan().await?;
+        if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan)
+            && !self.outcomes.values().any(|outcome| outcome.is_transient)
+        {
+            // The usual case: what follows would find, at the price of hashing everything, that all is as it was.
+            return Ok(last.clone());
+        }
+        let scan = Arc::new(scan);
         for warning in &scan.warnings {
             // A scan repeats its remarks; the log need not.
             if self.reported.insert(warning.clone()) {
@@ -115,8 +128,9 @@ impl Pipeline {
             }
         }
         self.parse_changed(&scan).await;
-        let files = self.load(&scan, now);
-        Ok(Folder { files, scan })
+        let folder = Folder { files: Arc::new(self.load(&scan, now)), scan };
+        self.last = Some(folder.clone());
+        Ok(folder)
     }
 
     async fn scan(&mut self) -> io::Result<Scan> {
@@ -210,6 +224,7 @@ impl Pipeline {
                 bundle,
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
+                deprecations: outcome.deprecations.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -219,6 +234,7 @@ impl Pipeline {
             bundle: None,
             errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
             warnings: Vec::new(),
+            deprecations: Vec::new(),
             parse_time: Duration::ZERO,
         }));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
@@ -380,7 +396,11 @@ impl Job {
         };
         let mut outcome = Outcome {
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
-            warnings: parsed.warnings.iter().map(|warning| one_line(warning)).collect(),
+            warnings: (parsed.warnings.iter().cloned())
+                .chain(parsed.deprecations.iter().map(ToString::to_string))
+                .map(|warning| one_line(&warning))
+                .collect(),
+            deprecations: parsed.deprecations,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {

@@ -231,6 +231,18 @@ impl From<t::ImportError> for v1::ImportError {
     }
 }
 
+impl From<t::Deprecation> for v1::Deprecation {
+    fn from(name: t::Deprecation) -> Self {
+        Self { file: name.file, line: name.line, old: name.old, new: name.new, note: name.note }
+    }
+}
+
+impl From<v1::Deprecation> for t::Deprecation {
+    fn from(name: v1::Deprecation) -> Self {
+        Self { file: name.file, line: name.line, old: name.old, new: name.new, note: name.note }
+    }
+}
+
 impl TryFrom<v1::ImportError> for t::ImportError {
     type Error = ApiError;
 
