@@ -45,7 +45,7 @@ REFUSED = {
         "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass\n",
         ["not done after", "parse timeout"],
     ),
-    "closes_all": ("import os\nos.closerange(3, 1000)\n", ["without a result"]),
+    "closes_all": ("import os\nos.closerange(3, 1000)\n", ["closes file descriptors", "os.closerange"]),
     "crashes": ("import ctypes\nctypes.string_at(0)\n", ["segmentation fault"]),
     "provider": (
         "from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator\n",

@@ -134,7 +134,7 @@ with DAG("bad"):
         ("tantrum", raise_, [Tantrum("not even an Exception")]),
         ("own_type", Own, []),
         ("a_set_of_own", lambda: {"here": [Own()]}, []),
-        ("a_lock", threading.Lock, []),
+        ("a_lock", lambda: threading.Lock(), []),
         ("a_generator", lambda: (n for n in range(3)), []),
         ("self_referential", self_referential, []),
         ("deep", deep, []),
