@@ -13,6 +13,7 @@ mod control;
 mod further;
 mod host;
 mod logs;
+mod memory;
 mod notes;
 mod parse;
 mod questions;
