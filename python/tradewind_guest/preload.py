@@ -9,7 +9,7 @@ import signal
 import warnings
 from typing import Any
 
-from tradewind_guest import log_sink
+from tradewind_guest import log_sink, process
 
 #: Imported at start. One that is missing is skipped: a provider package is the user's choice.
 MODULES = (
@@ -82,6 +82,7 @@ def preload(extra: list[str]) -> None:
     # so copy, every page that it shares with this process.
     gc.collect()
     gc.freeze()
+    process.use_huge_pages()
 
 
 def _initialise_settings() -> None:

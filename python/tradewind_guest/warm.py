@@ -153,6 +153,7 @@ def _unseeded(found: weakref.WeakSet[random.Random]) -> Iterator[None]:
 def run(channel: socket.socket, serve: Callable[[Control, Loaded], None]) -> NoReturn:
     """Load the file that the first packet names, say how that went, and serve forks until told to stop."""
     process.adopt_orphans()
+    streams.renew()
     control = Control(channel)
     received = control.receive()
     if received is None:
@@ -213,18 +214,21 @@ def _first_line(fd: int) -> bytes:
 def _observe(prelude: dict[str, Any], verdict: int) -> NoReturn:
     pid = os.getpid()
     parent = os.getppid()
-    answer = "fine"
+    observer = watch.Observer(prelude)
+    why: str | None = None
     try:
         process.die_with_parent(parent)
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         os.close(nothing)
-        observer = watch.Observer(prelude)
         Loaded(prelude).load(observer.watching())
-        answer = observer.why_not_shared() or answer
+    except Refused as refused:
+        why = str(refused)
     except BaseException as error:
-        answer = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+    # What it did says more than what that left.
+    answer = observer.why_not_shared() or why or "fine"
     if os.getpid() == pid:  # A file that forks returns here twice.
         os.write(verdict, answer.replace("\n", " ")[:2000].encode() + b"\n")
     os._exit(0)
