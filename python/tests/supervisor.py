@@ -254,7 +254,7 @@ class WarmFile:
         self.supervisor, self.root, self.file = supervisor, root, file
         self.home = supervisor.home
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        work = self.home / f"warm-{self.number}"
+        work = root.parent / f"{root.name}-work-{self.number}"
         work.mkdir()
         prelude = {
             "bundle_name": "dags",

@@ -51,7 +51,7 @@ def look():
         "name": __name__,
         "path": [entry for entry in sys.path],
         "argv": sys.argv,
-        "environ": {name: value for name, value in os.environ.items() if name != "TRADEWIND_GUEST_CHILD"},
+        "environ": {name: value for name, value in sorted(os.environ.items()) if name != "TRADEWIND_GUEST_CHILD"},
         "child": "TRADEWIND_GUEST_CHILD" in os.environ,
         "cwd": os.getcwd(),
         "umask": oct(os.umask(0o027)),
@@ -106,7 +106,7 @@ def returned(result: TaskResult) -> Any:
 
 def said(result: TaskResult) -> list[dict[str, Any]]:
     """The log without what differs between any two tasks."""
-    own = ("timestamp", "ti_id", "dag_file_parse_ms", "bundle_prepare_ms", "lineno")
+    own = ("timestamp", "ti", "ti_id", "dag_file_parse_ms", "bundle_prepare_ms", "lineno")
     return [{key: value for key, value in line.items() if key not in own} for line in result.logs]
 
 
@@ -169,7 +169,7 @@ def test_kills_and_strays(supervisor: Supervisor, warm: WarmFile, root: Path) ->
     eventually_gone(stray)
     warm.order(op="kill", id=job.number, signal=signal.SIGKILL, tree=True)
     assert warm.wait_event("exited", job.number)["signal"] == signal.SIGKILL
-    assert not os.path.exists(f"/proc/{pid}")
+    assert not is_running(pid)
 
 
 def test_the_end_of_a_warm_file_is_the_end_of_its_tasks(supervisor: Supervisor, root: Path) -> None:
@@ -192,11 +192,16 @@ def test_its_end_runs_nothing_of_the_file(supervisor: Supervisor, root: Path, tm
 
 def eventually_gone(pid: int) -> None:
     deadline = time.monotonic() + 10
-    while os.path.exists(f"/proc/{pid}"):
-        if b") Z " in Path(f"/proc/{pid}/stat").read_bytes():
-            return
+    while is_running(pid):
         assert time.monotonic() < deadline, f"process {pid} still runs"
         time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 REFUSED = {
