@@ -48,8 +48,10 @@ for path in sorted(table.TABLES.glob("*.txt")):
         try:
             found = importlib.import_module(line.target.module)
         except (ImportError, RuntimeError) as error:
-            missing = str(getattr(error, "name", "") or error)
-            if not missing.startswith(("airflow.providers.", "kubernetes", "botocore", "boto3", "MySQLdb")) and "provider" not in str(error) and "mysqlclient" not in str(error):
+            missing = error.name if isinstance(error, ModuleNotFoundError) else "a library of its own"
+            if missing.startswith(("airflow.", "tradewind_guest.")) and not missing.startswith("airflow.providers."):
+                wrong.append(f"{old}: target {line.target.module}: {error}")
+            elif isinstance(error, ImportError) and "cannot import name" in str(error):
                 wrong.append(f"{old}: target {line.target.module}: {error}")
             absent += 1
             continue
