@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import msgspec
 import pytest
 from supervisor import Supervisor, TaskResult, drain, startup
 
+#: An interpreter without any packages.
+BARE = os.path.realpath(sys.executable)
 NUMBERS = itertools.count()
 HEAD = """
 import datetime, json
@@ -163,6 +167,15 @@ def test_hooks_and_connections(supervisor: Supervisor, tmp_path: Path) -> None:
     (tmp_path / "d.py").write_text(HEAD + body)
     result = supervisor.task(tmp_path, "d.py", "d", "t", env={"AIRFLOW_CONN_X": "http://u:secret@host:80"})
     assert value(result) == ["host", "secret", "h"]
+
+
+def test_another_interpreter_gets_plain_values(supervisor: Supervisor, tmp_path: Path) -> None:
+    body = (
+        "import sys\nfrom airflow.operators.python import ExternalPythonOperator\n"
+        "def f(**context): return [context['next_ds'], context['prev_ds'], sorted(context)[0]]\n"
+        f"ExternalPythonOperator(task_id='t', python={BARE!r}, python_callable=f, expect_airflow=False, dag=dag)"
+    )
+    assert value(run(supervisor, tmp_path, body))[:2] == ["2026-01-03", "2026-01-01"]
 
 
 def test_nothing_is_told_to_a_task(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from tradewind_guest.compat import redirects, report
@@ -21,6 +22,7 @@ def install() -> None:
     """Have the classes changed when they are first imported."""
     redirects.after_import("airflow.task.trigger_rule", _change_trigger_rule)
     redirects.after_import("airflow.dag_processing.dagbag", _change_dag_bag)
+    redirects.after_import("airflow.providers.standard.operators.python", _change_virtualenv_operators)
 
 
 def _change_trigger_rule(module: Any) -> None:
@@ -42,3 +44,25 @@ def _change_dag_bag(module: Any) -> None:
         original(self, dag_folder, *args, **kwargs)
 
     kind.__init__ = __init__
+
+
+def _change_virtualenv_operators(module: Any) -> None:
+    """What goes to another interpreter must bear pickling; `**context` alone does not ask for the removed keys that do not."""
+    kind = module._BasePythonVirtualenvOperator
+    write = kind._write_args
+
+    @functools.wraps(write)
+    def _write_args(self: Any, *args: Any, **kwargs: Any) -> Any:
+        named = inspect.signature(self.python_callable).parameters
+        self.op_kwargs = {
+            name: value
+            for name, value in self.op_kwargs.items()
+            if name in named or name not in _NOT_FOR_OTHERS
+        }
+        return write(self, *args, **kwargs)
+
+    kind._write_args = _write_args
+
+
+#: Removed context keys that another interpreter gets only when it asks for them: they cannot always be pickled.
+_NOT_FOR_OTHERS = {"conf", "triggering_dataset_events"}
