@@ -6,6 +6,7 @@
 pub mod airflow;
 mod bundle;
 mod check;
+mod environments;
 mod ignore;
 mod order;
 mod problem;
