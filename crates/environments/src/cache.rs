@@ -196,7 +196,7 @@ impl Environments {
         let bin = self.dir.join(key).join("bin");
         let mut guest = self.guest.clone();
         guest.python = bin.join("python");
-        guest.home = self.guest.home.join("environments").join(key);
+        guest.home = self.guest.home.join("environment-homes").join(key);
         // What a task starts by name is looked for in its environment first.
         let path = guest.extra_env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
         let mut folders = vec![bin];

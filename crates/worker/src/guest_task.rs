@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tradewind_environments::Prepared;
 use tradewind_guest::{
     GuestError, StopReason as GuestStop, TaskControl, TaskExit, TaskLaunch, TaskOutcome, TaskStopper,
 };
-use tradewind_types::{AttemptOutcome, DagRun, TaskId, TaskInstance, Timestamp, Trigger, VersionHash};
+use tradewind_types::{AttemptOutcome, DagRun, Environment, TaskId, TaskInstance, Timestamp, Trigger, VersionHash};
 use uuid::Uuid;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     host::Host,
     host_answers,
     lease::{Control, StopReason},
+    session::Session,
 };
 
 /// How far behind the SDK's own execution timeout the hard limit lies.
@@ -27,7 +29,7 @@ const STARTS: u32 = 3;
 /// Runs it. `None` when nobody wants a report.
 pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
     let session = &running.session;
-    let Some(keeper) = &session.zygote else {
+    let Some(zygotes) = &session.zygotes else {
         let worker = &session.settings.name;
         return Some(Verdict::failed(
             true,
@@ -53,17 +55,26 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
             return Some(Verdict::failed(true, format!("the DAG's files could not be fetched: {error}")));
         }
     };
+    let environment = tokio::select! {
+        _ = running.control.signal().requested() => return stopped(running.control.reason(), None),
+        environment = environment(session, work.environment.as_ref(), Some(&bundle)) => environment,
+    };
+    let environment = match environment {
+        Ok(environment) => environment,
+        Err(why) => return Some(Verdict::failed(true, why)),
+    };
     let launch = launch(running, work, Some(&bundle));
     let host = Arc::new(Host::new(running, work));
     for start in 1.. {
         let zygote = tokio::select! {
             _ = running.control.signal().requested() => return stopped(running.control.reason(), None),
-            zygote = keeper.get() => zygote,
+            zygote = zygotes.get(environment.as_ref()) => zygote,
         };
         let zygote = match zygote {
             Ok(zygote) => zygote,
             Err(error) => {
-                return Some(Verdict::failed(true, format!("{error} (python.interpreter)")));
+                let note = no_python(&error, environment.as_ref());
+                return Some(Verdict::failed(true, note));
             }
         };
         let (stopper, control) = TaskControl::new();
@@ -82,6 +93,30 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         }
     }
     None
+}
+
+/// The DAG's own environment, where it has one; its definition is in the bundle. An error says why there is none.
+pub(crate) async fn environment(
+    session: &Session,
+    environment: Option<&Environment>,
+    bundle: Option<&BundleRef>,
+) -> Result<Option<Arc<Prepared>>, String> {
+    let Some(environment) = environment else { return Ok(None) };
+    match (&session.zygotes, bundle) {
+        (Some(zygotes), Some(bundle)) => {
+            zygotes.prepare(environment, bundle.dir()).await.map(Some).map_err(|error| error.0)
+        }
+        (None, _) => Err(format!("the worker {} has no Python (python.interpreter)", session.settings.name)),
+        (_, None) => Err("the DAG's version has no bundle, which its Python environment is defined in".to_owned()),
+    }
+}
+
+/// Why there is no zygote.
+pub(crate) fn no_python(error: &GuestError, environment: Option<&Arc<Prepared>>) -> String {
+    match environment {
+        None => format!("{error} (python.interpreter)"),
+        Some(environment) => format!("{error} (the Python environment \"{}\")", environment.name()),
+    }
 }
 
 /// Passes stops on to the guest, for as long as it is polled.

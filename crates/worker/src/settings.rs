@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tradewind_config::WorkerOptions;
+use tradewind_environments::EnvironmentOptions;
 use tradewind_types::{QueueName, WorkerName};
 
 /// The settings of one worker.
@@ -28,6 +29,8 @@ pub struct WorkerSettings {
     pub kill_grace: Duration,
     /// Bytes of the bundle cache before the least recently used bundles go.
     pub bundle_cache_bytes: u64,
+    /// How the environments of DAG files are built and kept; they lie in this worker's folder when no other is named.
+    pub environments: EnvironmentOptions,
     /// Free-form facts for `workers list`.
     pub labels: BTreeMap<String, String>,
 }
@@ -73,8 +76,15 @@ impl WorkerSettings {
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
             bundle_cache_bytes: options.bundle_cache_bytes,
+            environments: EnvironmentOptions::default(),
             labels: BTreeMap::new(),
         })
+    }
+
+    /// Where environments of DAG files lie, and how they are kept.
+    pub(crate) fn environment_options(&self) -> EnvironmentOptions {
+        let dir = self.environments.dir.clone().unwrap_or_else(|| self.dir.join("environments"));
+        EnvironmentOptions { dir: Some(dir), ..self.environments.clone() }
     }
 
     /// The environment that native tasks start from: a few variables of this process, then the configured ones.

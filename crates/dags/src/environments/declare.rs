@@ -164,6 +164,8 @@ fn environment(lines: &Lines<'_>, name: &Spanned<std::borrow::Cow<'_, str>>, val
             }
         }
     }
+    sources.sort_by_key(|packages: &Packages| packages.line);
+    declaration.problems.sort_by_key(|problem| problem.line);
     match <[Packages; 1]>::try_from(sources) {
         Ok([packages]) => declaration.packages = Some(packages),
         Err(sources) if !sources.is_empty() => declaration.problems.push(problem(

@@ -92,6 +92,11 @@ impl Layout {
         self.special.contains(file)
     }
 
+    /// The files whose environment is not that of the installation.
+    pub(crate) fn claims(&self) -> &BTreeMap<String, Claim> {
+        &self.claims
+    }
+
     /// The environments in use.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = &Arc<Environment>> {
         self.claims.values().filter_map(|claim| match claim {

@@ -1,6 +1,8 @@
 //! The DAG processor: watches the DAG folder, parses what changed, publishes it to the leader, and keeps trying while there
 //! is none. It has no access to the database, and a file that is wrong costs an import error, nothing else.
 
+mod inputs;
+mod interpreters;
 mod pipeline;
 mod publish;
 mod threads;
@@ -10,6 +12,7 @@ mod watch;
 use std::{io, path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use tradewind_environments::EnvironmentOptions;
 use tradewind_guest::GuestEnv;
 use tradewind_proto::LeaderClient;
 use tradewind_types::Timestamp;
@@ -49,6 +52,8 @@ pub struct ProcessorSettings {
     pub ignore_syntax: IgnoreSyntax,
     /// What the installation sets for YAML DAGs.
     pub yaml: YamlSettings,
+    /// How the environments of DAG files are built and kept.
+    pub environments: EnvironmentOptions,
 }
 
 impl ProcessorSettings {
@@ -64,6 +69,7 @@ impl ProcessorSettings {
             patience: Duration::from_secs(5),
             ignore_syntax: IgnoreSyntax::Glob,
             yaml: YamlSettings::default(),
+            environments: EnvironmentOptions::default(),
         }
     }
 }
@@ -88,7 +94,9 @@ impl DagProcessor {
         let (interval, patience) = (settings.scan_interval, settings.patience);
         let (custom, has_custom) = tokio::sync::watch::channel(false);
         let pipeline = Pipeline::new(settings.clone(), self.guest);
-        let answerer = pipeline.parser().map(|parser| Answerer::new(self.client.clone(), parser, settings));
+        let interpreters = pipeline.interpreters().clone();
+        let answerer =
+            interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
         let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
         let rounds = round.repeat(&mut watch, interval, &cancel);
         let answers = async {
@@ -112,6 +120,7 @@ struct Round {
 
 impl Round {
     async fn repeat(&mut self, watch: &mut Watch, interval: Duration, cancel: &CancellationToken) {
+        let interpreters = self.pipeline.interpreters().clone();
         let mut next_full = tokio::time::Instant::now();
         loop {
             let full = tokio::time::Instant::now() >= next_full;
@@ -127,6 +136,7 @@ impl Round {
                 () = cancel.cancelled() => break,
                 () = tokio::time::sleep_until(wait) => {}
                 () = watch.changed() => tokio::time::sleep(SETTLE).await,
+                () = interpreters.settled() => {}
             }
         }
     }
@@ -178,14 +188,20 @@ pub struct LocalFolder {
     pub warnings: Vec<String>,
 }
 
-/// Loads a folder once.
+/// Loads a folder once; waits for environments that have to be built.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub async fn load_local(settings: ProcessorSettings, guest: Option<GuestEnv>) -> io::Result<LocalFolder> {
     let mut pipeline = Pipeline::new(absolute(settings), guest);
-    let loaded = pipeline.refresh(Timestamp::now()).await;
+    let loaded = loop {
+        let loaded = pipeline.refresh(Timestamp::now()).await;
+        if !loaded.as_ref().is_ok_and(|folder| !folder.pending.is_empty()) {
+            break loaded;
+        }
+        pipeline.interpreters().settled().await;
+    };
     pipeline.shutdown().await;
-    let Folder { files, scan } = loaded?;
+    let Folder { files, scan, .. } = loaded?;
     Ok(LocalFolder { files, warnings: scan.warnings.clone() })
 }
