@@ -237,7 +237,7 @@ impl Default for WorkerOptions {
 }
 
 /// `[python]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonOptions {
     /// The interpreter of the prepared environment; `.venv/bin/python` when empty. A worker or DAG processor without one
@@ -245,6 +245,34 @@ pub struct PythonOptions {
     pub interpreter: Option<PathBuf>,
     /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
     pub guest_dir: Option<PathBuf>,
+    /// The `uv` that builds the environments of DAG files; when empty that beside the interpreter, then that on `PATH`.
+    pub uv: Option<PathBuf>,
+    /// Folder for the environments of DAG files, which processes of one machine may share; `environments` in the worker's
+    /// folder (`worker.dir`) or, for a DAG processor of its own, in `dag-processor` of the home folder when empty.
+    pub environments_dir: Option<PathBuf>,
+    /// Bytes of all environments in that folder before the least recently used ones that nobody uses go.
+    pub environment_cache_bytes: u64,
+    /// Seconds after which the warm Python process of an environment that nobody uses is ended.
+    pub environment_idle_secs: f64,
+    /// Warm Python processes of environments that a worker keeps at most while nobody uses them.
+    pub environment_warm: u32,
+    /// Seconds that building an environment may take.
+    pub build_timeout_secs: f64,
+}
+
+impl Default for PythonOptions {
+    fn default() -> Self {
+        Self {
+            interpreter: None,
+            guest_dir: None,
+            uv: None,
+            environments_dir: None,
+            environment_cache_bytes: 10 << 30,
+            environment_idle_secs: 300.0,
+            environment_warm: 8,
+            build_timeout_secs: 600.0,
+        }
+    }
 }
 
 /// `[client]`

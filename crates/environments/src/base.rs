@@ -43,7 +43,9 @@ impl Base {
         for package in GUEST_PACKAGES {
             if !pins.iter().any(|pin| name_of(pin) == package) {
                 let path = path.display();
-                return Err(EnvironmentError(format!("{path}: it pins no version of {package}, which every guest needs")));
+                return Err(EnvironmentError(format!(
+                    "{path}: it pins no version of {package}, which every guest needs"
+                )));
             }
         }
         let pins = pins.join("\n") + "\n";
@@ -76,9 +78,8 @@ impl Base {
 
 /// The lines of a lock that pin what the guest needs.
 fn pins(lock: &str) -> Vec<&str> {
-    let is_pin = |line: &&str| {
-        line.contains("==") && (GUEST_PACKAGES.contains(&name_of(line)) || TIED.contains(&name_of(line)))
-    };
+    let is_pin =
+        |line: &&str| line.contains("==") && (GUEST_PACKAGES.contains(&name_of(line)) || TIED.contains(&name_of(line)));
     lock.lines().filter(is_pin).map(str::trim_end).collect()
 }
 
@@ -144,7 +145,8 @@ apache-airflow-task-sdk==1.3.2
 
     #[test]
     fn pins_are_named_once() {
-        let words = "apache-airflow-core 3.3.2, apache-airflow-providers-standard 1.21.0 and apache-airflow-task-sdk 1.3.2";
+        let words =
+            "apache-airflow-core 3.3.2, apache-airflow-providers-standard 1.21.0 and apache-airflow-task-sdk 1.3.2";
         assert_eq!(base().pins_in_words(), words);
     }
 

@@ -50,7 +50,8 @@ impl Build<'_> {
         let interpreter: OsString = venv.join("bin/python").into();
         let source = match &self.environment.packages {
             PackageSource::Project { lock: Some(_), .. } => {
-                let export = ["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--python"];
+                let export =
+                    ["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--python"];
                 for (file, hashes) in [(LOCKED, "--hashes"), (LOCKED_PLAIN, "--no-hashes")] {
                     let rest = [interpreter.clone(), hashes.into(), "--output-file".into(), file.into()];
                     self.step(&uv, args(&export).chain(rest)).await?;
@@ -60,15 +61,12 @@ impl Build<'_> {
             PackageSource::Project { .. } => "pyproject.toml",
             PackageSource::Requirements { file } => file,
         };
-        let compile = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links"];
+        let compile =
+            ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links"];
         let rest = ["--python".into(), interpreter.clone(), "--output-file".into(), RESOLVED.into()];
         let guest = self.work.join("guest");
-        let inputs = [
-            source.into(),
-            guest.join("wanted.txt").into(),
-            "--constraints".into(),
-            guest.join("pins.txt").into(),
-        ];
+        let inputs =
+            [source.into(), guest.join("wanted.txt").into(), "--constraints".into(), guest.join("pins.txt").into()];
         self.step(&uv, args(&compile).chain(rest).chain(inputs)).await?;
 
         // Files of a lock are installed first, where their hashes are checked; they are in the other list as well.

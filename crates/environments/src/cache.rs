@@ -129,8 +129,7 @@ impl Environments {
         {
             return Err(error.clone());
         }
-        let (this, environment, root, base) =
-            (Arc::clone(self), environment.clone(), root.to_owned(), base.clone());
+        let (this, environment, root, base) = (Arc::clone(self), environment.clone(), root.to_owned(), base.clone());
         let work = tokio::spawn(async move { this.open_or_build(&environment, &key, &base, &root).await });
         let done = work.await.unwrap_or_else(|error| Err(EnvironmentError(format!("building it failed: {error}"))));
         match done {
@@ -198,7 +197,8 @@ impl Environments {
         guest.python = bin.join("python");
         guest.home = self.guest.home.join("environment-homes").join(key);
         // What a task starts by name is looked for in its environment first.
-        let path = guest.extra_env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
+        let path =
+            guest.extra_env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
         let mut folders = vec![bin];
         folders.extend(std::env::split_paths(&path.or_else(|| std::env::var_os("PATH")).unwrap_or_default()));
         if let Some(path) = std::env::join_paths(folders).ok().and_then(|path| path.into_string().ok()) {
@@ -325,7 +325,11 @@ fn evict(dir: &Path, max: u64, kept: &str) -> io::Result<()> {
         }
     }
     if bytes > max {
-        tracing::warn!(bytes, max, "the Python environments in use alone are larger than python.environment_cache_bytes");
+        tracing::warn!(
+            bytes,
+            max,
+            "the Python environments in use alone are larger than python.environment_cache_bytes"
+        );
     }
     Ok(())
 }

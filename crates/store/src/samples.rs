@@ -40,6 +40,14 @@ pub(crate) fn samples() -> Vec<WriteSet> {
         tasks: Vec::new(),
         task_groups: Vec::new(),
         source: source.clone(),
+        environment: Some(tradewind_types::Environment {
+            name: "forecast".to_owned(),
+            hash: "e".repeat(64),
+            declared_in: "tradewind.toml".to_owned(),
+            packages: tradewind_types::PackageSource::Requirements { file: "requirements.txt".to_owned() },
+            python: Some("3.12".to_owned()),
+            files: vec!["requirements.txt".to_owned()],
+        }),
     };
     let run = DagRun {
         run_no: RunNo(1),

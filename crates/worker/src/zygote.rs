@@ -51,7 +51,9 @@ impl ZygoteKeeper {
     /// Whether something runs in it, or is about to.
     fn is_busy(&self) -> bool {
         // Whoever starts one holds the lock.
-        self.current.try_lock().map_or(true, |zygote| zygote.as_ref().is_some_and(|zygote| Arc::strong_count(zygote) > 1))
+        self.current
+            .try_lock()
+            .map_or(true, |zygote| zygote.as_ref().is_some_and(|zygote| Arc::strong_count(zygote) > 1))
     }
 
     /// Ends the zygote and whatever it still runs.
@@ -89,7 +91,11 @@ impl Zygotes {
     }
 
     /// An environment, built if it is not there; `root` holds the files of its definition.
-    pub(crate) async fn prepare(&self, environment: &Environment, root: &Path) -> Result<Arc<Prepared>, EnvironmentError> {
+    pub(crate) async fn prepare(
+        &self,
+        environment: &Environment,
+        root: &Path,
+    ) -> Result<Arc<Prepared>, EnvironmentError> {
         self.environments.prepare(environment, root).await
     }
 
@@ -130,12 +136,14 @@ impl Zygotes {
             let mut by_use: Vec<(Duration, String)> =
                 others.iter().map(|(key, keeper)| (keeper.used().elapsed(), key.clone())).collect();
             by_use.sort();
-            let leaves = |rank: usize, unused: Duration| unused >= options.idle || (rank >= options.warm && !unused.is_zero());
+            let leaves =
+                |rank: usize, unused: Duration| unused >= options.idle || (rank >= options.warm && !unused.is_zero());
             let leaving: Vec<String> = by_use
                 .into_iter()
                 .enumerate()
                 .filter(|(rank, (unused, key))| {
-                    let is_free = others.get(key).is_some_and(|keeper| Arc::strong_count(keeper) == 1 && !keeper.is_busy());
+                    let is_free =
+                        others.get(key).is_some_and(|keeper| Arc::strong_count(keeper) == 1 && !keeper.is_busy());
                     is_free && leaves(*rank, *unused)
                 })
                 .map(|(_, (_, key))| key)

@@ -11,7 +11,18 @@ use crate::Problem;
 
 /// Sections of the process's configuration, which has a file of the same name.
 const PROCESS_SECTIONS: [&str; 13] = [
-    "home", "store", "queue", "scheduler", "core", "dags", "worker", "python", "client", "security", "tls", "logs",
+    "home",
+    "store",
+    "queue",
+    "scheduler",
+    "core",
+    "dags",
+    "worker",
+    "python",
+    "client",
+    "security",
+    "tls",
+    "logs",
     "telemetry",
 ];
 const KEYS: [&str; 4] = ["requirements", "project", "files", "python"];
@@ -112,7 +123,11 @@ pub(crate) fn read(text: &str) -> Declared {
     declared
 }
 
-fn environment(lines: &Lines<'_>, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Declaration {
+fn environment(
+    lines: &Lines<'_>,
+    name: &Spanned<std::borrow::Cow<'_, str>>,
+    value: &Spanned<DeValue<'_>>,
+) -> Declaration {
     let line = lines.at(name.span().start);
     let name: &str = name.get_ref();
     let mut declaration = Declaration {
@@ -129,7 +144,8 @@ fn environment(lines: &Lines<'_>, name: &Spanned<std::borrow::Cow<'_, str>>, val
         declaration.problems.push(problem(line, message));
     }
     let DeValue::Table(entries) = value.get_ref() else {
-        let message = format!("environments.{name}: write a section [environments.{name}] with requirements or project");
+        let message =
+            format!("environments.{name}: write a section [environments.{name}] with requirements or project");
         declaration.problems.push(problem(line, message));
         return declaration;
     };
@@ -199,7 +215,9 @@ fn python_version(version: Option<&str>) -> Result<String, String> {
         Some([major, minor] | [major, minor, _]) if (*major, *minor) >= OLDEST && *major == OLDEST.0 => {
             Ok(version.to_owned())
         }
-        Some([_, _] | [_, _, _]) => Err(format!("\"{version}\": Airflow 3 runs on Python {}.{} and newer", OLDEST.0, OLDEST.1)),
+        Some([_, _] | [_, _, _]) => {
+            Err(format!("\"{version}\": Airflow 3 runs on Python {}.{} and newer", OLDEST.0, OLDEST.1))
+        }
         _ => Err(format!("\"{version}\": {expected}")),
     }
 }

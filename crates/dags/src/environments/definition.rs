@@ -209,7 +209,8 @@ fn path_sources(scan: &Scan, file: &str, folder: &str, files: &mut BTreeSet<Stri
         };
         for path in paths.iter().filter(|path| !path.starts_with('/')) {
             let fault = |message: String| Fault { place: Some((file.to_owned(), 1)), message };
-            let below = join(folder, path).ok_or_else(|| fault(format!("\"{path}\" does not lie in the DAG folder")))?;
+            let below =
+                join(folder, path).ok_or_else(|| fault(format!("\"{path}\" does not lie in the DAG folder")))?;
             take_along(scan, &below, files).map_err(fault)?;
         }
     }

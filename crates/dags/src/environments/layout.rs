@@ -54,8 +54,12 @@ impl Layout {
         if sources.is_empty() {
             return layout;
         }
-        let dags: Vec<&str> =
-            scan.files.iter().filter(|(_, file)| file.kind == FileKind::PythonDag).map(|(rel, _)| rel.as_str()).collect();
+        let dags: Vec<&str> = scan
+            .files
+            .iter()
+            .filter(|(_, file)| file.kind == FileKind::PythonDag)
+            .map(|(rel, _)| rel.as_str())
+            .collect();
         for dag in &dags {
             let mut folder = parent(dag);
             while let Some(at) = folder {
@@ -144,13 +148,12 @@ impl Layout {
             (Some(packages), []) => packages,
             (_, problems) => return Err(problems.to_vec()),
         };
-        let Definition { packages: source, files } =
-            definition::follow(scan, folder, packages).map_err(|fault| {
-                let field = if packages.is_project { "project" } else { "requirements" };
-                let at = fault.place.map_or_else(String::new, |(file, line)| format!("{file}:{line}: "));
-                let message = format!("environments.{}.{field}: {at}{}", declaration.name, fault.message);
-                vec![problem(packages.line, message)]
-            })?;
+        let Definition { packages: source, files } = definition::follow(scan, folder, packages).map_err(|fault| {
+            let field = if packages.is_project { "project" } else { "requirements" };
+            let at = fault.place.map_or_else(String::new, |(file, line)| format!("{file}:{line}: "));
+            let message = format!("environments.{}.{field}: {at}{}", declaration.name, fault.message);
+            vec![problem(packages.line, message)]
+        })?;
         let blobs = files.iter().filter_map(|file| Some((file.as_str(), &scan.files.get(file)?.blob)));
         let hash = Environment::hash_of(&source, declaration.python.as_deref(), blobs);
         self.special.extend(files.iter().cloned());

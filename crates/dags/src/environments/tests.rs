@@ -88,15 +88,12 @@ files = ["team/**"]
     assert_eq!(name(&layout, "plain.py"), None);
 
     let Some(Claim::Uses(forecast)) = layout.of_file("weekly.py") else { panic!() };
-    assert_eq!(
-        forecast.files,
-        ["common.txt", "forecast/requirements.txt", "forecast/wheels/a-1-py3-none-any.whl"]
-    );
+    assert_eq!(forecast.files, ["common.txt", "forecast/requirements.txt", "forecast/wheels/a-1-py3-none-any.whl"]);
     let Some(Claim::Uses(rest)) = layout.of_file("team/a.py") else { panic!() };
-    assert_eq!((rest.files.as_slice(), rest.python.as_deref()), (
-        ["pyproject.toml".to_owned(), "uv.lock".to_owned()].as_slice(),
-        Some("3.12")
-    ));
+    assert_eq!(
+        (rest.files.as_slice(), rest.python.as_deref()),
+        (["pyproject.toml".to_owned(), "uv.lock".to_owned()].as_slice(), Some("3.12"))
+    );
     for special in ["tradewind.toml", "common.txt", "uv.lock", "team/own/r.txt"] {
         assert!(layout.is_special(special), "{special}");
     }
@@ -122,7 +119,11 @@ fn a_definition_counts_by_its_content() {
 #[test]
 fn slips_are_named_with_line_field_and_mend() {
     for (text, line, parts) in [
-        ("[environments.a]\nrequirments = \"r.txt\"", 2, &["environments.a.requirments", "did you mean \"requirements\""][..]),
+        (
+            "[environments.a]\nrequirments = \"r.txt\"",
+            2,
+            &["environments.a.requirments", "did you mean \"requirements\""][..],
+        ),
         ("[environments.a]\nrequirements = \"no.txt\"", 2, &["environments.a.requirements", "no file no.txt"]),
         ("[environments.a]\nrequirements = 3", 2, &["environments.a.requirements", "\"requirements.txt\""]),
         ("[environments.a]\n\nproject = \"p\"", 3, &["environments.a.project", "p/pyproject.toml"]),
@@ -135,7 +136,11 @@ fn slips_are_named_with_line_field_and_mend() {
         ("[environments.a]\nrequirements = \"r.txt\"\nfiles = []", 3, &["environments.a.files", "empty"]),
         ("[environments.a]\nrequirements = \"r.txt\"\nfiles = [\"../x\"]", 3, &["environments.a.files", "../x"]),
         ("[environments.a]\nrequirements = \"r.txt\"\nfiles = [\"[\"]", 3, &["environments.a.files", "no pattern"]),
-        ("[environments.a]\nrequirements = \"r.txt\"\n[environments.b]\nrequirements = \"r.txt\"", 3, &["a.py", "\"a\" (line 1)"]),
+        (
+            "[environments.a]\nrequirements = \"r.txt\"\n[environments.b]\nrequirements = \"r.txt\"",
+            3,
+            &["a.py", "\"a\" (line 1)"],
+        ),
         ("[scheduler]\nparallelism = 3", 1, &["[scheduler]", "--config"]),
         ("[enviroments.a]\nrequirements = \"r.txt\"", 1, &["did you mean \"environments\""]),
         ("[environments.a\n", 1, &["not TOML"]),

@@ -85,9 +85,8 @@ struct Entry {
 
 impl Interpreters {
     pub(crate) fn new(guest: Option<GuestEnv>, options: EnvironmentOptions) -> Self {
-        let own = guest.map(|guest| {
-            (Interpreter::new(Parser::new(guest.clone()), None), Environments::new(options, guest))
-        });
+        let own =
+            guest.map(|guest| (Interpreter::new(Parser::new(guest.clone()), None), Environments::new(options, guest)));
         Self(Arc::new(Shared { own, state: Mutex::default(), settled: Notify::new() }))
     }
 

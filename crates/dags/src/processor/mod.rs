@@ -95,8 +95,7 @@ impl DagProcessor {
         let (custom, has_custom) = tokio::sync::watch::channel(false);
         let pipeline = Pipeline::new(settings.clone(), self.guest);
         let interpreters = pipeline.interpreters().clone();
-        let answerer =
-            interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
+        let answerer = interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
         let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
         let rounds = round.repeat(&mut watch, interval, &cancel);
         let answers = async {

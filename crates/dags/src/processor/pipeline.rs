@@ -166,8 +166,9 @@ impl Pipeline {
         for (rel, file) in scan.files.iter().filter(|(_, file)| file.kind.may_define_dags()) {
             let before = self.outcomes.get(rel);
             let claim = layout.of_file(rel).filter(|_| file.kind == FileKind::PythonDag);
-            let is_fresh = before
-                .is_some_and(|outcome| !outcome.is_transient && outcome.key == outcome.key_by(inputs, rel, file, claim));
+            let is_fresh = before.is_some_and(|outcome| {
+                !outcome.is_transient && outcome.key == outcome.key_by(inputs, rel, file, claim)
+            });
             if is_fresh {
                 continue;
             }
@@ -218,7 +219,9 @@ impl Pipeline {
 
     fn load(&mut self, scan: &Scan, layout: &Layout, now: Timestamp) -> Vec<LoadedFile> {
         self.settle_owners();
-        let defines_dags = |rel: &str| self.outcomes.get(rel).map_or_else(|| self.pending.contains(rel), |outcome| outcome.defines_dags);
+        let defines_dags = |rel: &str| {
+            self.outcomes.get(rel).map_or_else(|| self.pending.contains(rel), |outcome| outcome.defines_dags)
+        };
         let mut files = Vec::new();
         for (rel, outcome) in self.outcomes.iter().filter(|(rel, _)| !self.pending.contains(*rel)) {
             let mut problems = outcome.problems.clone();
@@ -351,11 +354,7 @@ impl Job {
         let interpreter: &Interpreter = match &self.interpreter {
             Found::Ready(interpreter) => interpreter,
             Found::Failed(why) => {
-                return Outcome {
-                    problems: vec![Problem::new(why.clone())],
-                    is_transient: true,
-                    ..Outcome::default()
-                };
+                return Outcome { problems: vec![Problem::new(why.clone())], is_transient: true, ..Outcome::default() };
             }
             Found::Pending | Found::None => {
                 return Outcome {

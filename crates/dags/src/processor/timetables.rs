@@ -195,9 +195,10 @@ async fn evaluate(
             catchup: question.catchup,
         },
     };
-    let answered: TimetableAnswer = on_thread(interpreter.parser(), async move |parser| parser.evaluate_timetable(request).await)
-        .await
-        .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
+    let answered: TimetableAnswer =
+        on_thread(interpreter.parser(), async move |parser| parser.evaluate_timetable(request).await)
+            .await
+            .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
     let mut answer = v1::TimetableAnswer {
         dag_id: question.dag_id.clone(),
         question: question.question,
