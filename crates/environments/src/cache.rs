@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     ffi::OsString,
-    fs::File,
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -27,6 +27,8 @@ use crate::{EnvironmentError, EnvironmentOptions, base::Base, build::Build, mess
 const PAUSE: Duration = Duration::from_secs(60);
 /// Builds at once in this process.
 const BUILDS: usize = 2;
+/// Time between two looks at a lock that somebody holds.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// What makes an environment whole.
 const MANIFEST: &str = "tradewind-environment.json";
 
@@ -161,7 +163,7 @@ impl Environments {
                 return Ok(self.prepared(environment, key, lock));
             }
             let _slot = self.builds.acquire().await;
-            let lock = self.lock(key, File::lock).await.map_err(failed)?;
+            let lock = self.lock(key, File::try_lock).await.map_err(failed)?;
             // Another process may have built it while we waited for the lock.
             if !is_whole(&self.dir.join(key)) {
                 self.build(environment, key, base, root).await?;
@@ -172,7 +174,7 @@ impl Environments {
 
     /// The environment with its lock shared, if it is whole.
     async fn open(&self, key: &str) -> io::Result<Option<File>> {
-        let lock = self.lock(key, File::lock_shared).await?;
+        let lock = self.lock(key, File::try_lock_shared).await?;
         if !is_whole(&self.dir.join(key)) {
             return Ok(None);
         }
@@ -180,15 +182,26 @@ impl Environments {
         Ok(Some(lock))
     }
 
-    async fn lock(&self, key: &str, how: fn(&File) -> io::Result<()>) -> io::Result<File> {
-        let (dir, path) = (self.dir.clone(), lock_path(&self.dir, key));
-        let locked = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(dir)?;
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
-            how(&file)?;
-            Ok(file)
-        });
-        locked.await.map_err(io::Error::other)?
+    /// Takes the lock of an environment, as soon as nobody is in the way. It waits here and not in the system, where it
+    /// could not be given up.
+    async fn lock(&self, key: &str, how: fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
+        std::fs::create_dir_all(&self.dir)?;
+        let file = lock_file(&self.dir, key)?;
+        let until = Instant::now() + self.options.build_timeout + LOCK_PAUSE;
+        loop {
+            match how(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                    let waited = self.options.build_timeout.as_secs_f64();
+                    return Err(io::Error::other(format!(
+                        "another process has held {key}.lock for {waited} s; if its environment was removed by hand, \
+                         restart the processes that use it"
+                    )));
+                }
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            }
+        }
     }
 
     fn prepared(&self, environment: &Environment, key: &str, lock: File) -> Prepared {
@@ -269,6 +282,10 @@ fn lock_path(dir: &Path, key: &str) -> PathBuf {
     dir.join(format!("{key}.lock"))
 }
 
+fn lock_file(dir: &Path, key: &str) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(lock_path(dir, key))
+}
+
 fn is_whole(environment: &Path) -> bool {
     // The interpreter is a link: that it leads somewhere is not a matter of course.
     environment.join(MANIFEST).is_file() && environment.join("bin/python").is_file()
@@ -336,7 +353,7 @@ fn evict(dir: &Path, max: u64, kept: &str) -> io::Result<()> {
 
 /// The lock of an environment that nobody uses or builds.
 fn alone(dir: &Path, key: &str) -> Option<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(lock_path(dir, key)).ok()?;
+    let file = lock_file(dir, key).ok()?;
     file.try_lock().is_ok().then_some(file)
 }
 

@@ -73,7 +73,7 @@ async fn run(running: &Running, work: &CallbackWork) -> Option<Verdict> {
     };
     let environment = tokio::select! {
         _ = running.control.signal().requested() => return stopped(running.control.reason(), session),
-        environment = guest_task::environment(session, work.environment.as_ref(), Some(&bundle)) => environment,
+        environment = guest_task::environment(running, work.environment.as_ref(), Some(&bundle)) => environment,
     };
     let environment = match environment {
         Ok(environment) => environment,

@@ -18,11 +18,12 @@ use crate::{
     host::Host,
     host_answers,
     lease::{Control, StopReason},
-    session::Session,
 };
 
 /// How far behind the SDK's own execution timeout the hard limit lies.
 const BACKSTOP: Duration = Duration::from_secs(30);
+/// How long an environment is waited for before the log says so.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How often an attempt that has not begun is begun again, after its zygote died.
 const STARTS: u32 = 3;
 
@@ -57,7 +58,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
     };
     let environment = tokio::select! {
         _ = running.control.signal().requested() => return stopped(running.control.reason(), None),
-        environment = environment(session, work.environment.as_ref(), Some(&bundle)) => environment,
+        environment = environment(running, work.environment.as_ref(), Some(&bundle)) => environment,
     };
     let environment = match environment {
         Ok(environment) => environment,
@@ -97,18 +98,31 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
 
 /// The DAG's own environment, where it has one; its definition is in the bundle. An error says why there is none.
 pub(crate) async fn environment(
-    session: &Session,
+    running: &Running,
     environment: Option<&Environment>,
     bundle: Option<&BundleRef>,
 ) -> Result<Option<Arc<Prepared>>, String> {
     let Some(environment) = environment else { return Ok(None) };
-    match (&session.zygotes, bundle) {
-        (Some(zygotes), Some(bundle)) => {
-            zygotes.prepare(environment, bundle.dir()).await.map(Some).map_err(|error| error.0)
+    let session = &running.session;
+    let (zygotes, bundle) = match (&session.zygotes, bundle) {
+        (Some(zygotes), Some(bundle)) => (zygotes, bundle),
+        (None, _) => return Err(format!("the worker {} has no Python (python.interpreter)", session.settings.name)),
+        (_, None) => {
+            return Err("the DAG's version has no bundle, which its Python environment is defined in".to_owned());
         }
-        (None, _) => Err(format!("the worker {} has no Python (python.interpreter)", session.settings.name)),
-        (_, None) => Err("the DAG's version has no bundle, which its Python environment is defined in".to_owned()),
-    }
+    };
+    let prepare = zygotes.prepare(environment, bundle.dir());
+    tokio::pin!(prepare);
+    let prepared = tokio::select! {
+        prepared = &mut prepare => prepared,
+        () = tokio::time::sleep(SILENCE) => {
+            let name = &environment.name;
+            let text = format!("waiting for the Python environment \"{name}\", which this worker builds once");
+            running.log.remark("info", text).await;
+            prepare.await
+        }
+    };
+    prepared.map(Some).map_err(|error| error.0)
 }
 
 /// Why there is no zygote.

@@ -119,7 +119,7 @@ async fn environment(running: &Running, work: &Work) -> Result<Option<Arc<Prepar
     let bundle = bundle(running, work, true).await?;
     tokio::select! {
         _ = running.control.signal().requested() => Err(Stop::Stopped),
-        environment = guest_task::environment(&running.session, work.environment.as_ref(), bundle.as_ref()) => {
+        environment = guest_task::environment(running, work.environment.as_ref(), bundle.as_ref()) => {
             environment.map_err(Stop::Failed)
         }
     }
