@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 pub use crate::host::{HostError, TaskHost};
 pub use crate::questions::*;
+pub use tradewind_types::Deprecation;
 
 /// Where the guest interpreter is and what it may see.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct GuestEnv {
     /// What user code may see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`. Nothing else of our environment is
     /// passed on.
     pub extra_env: Vec<(String, String)>,
+    /// How long a DAG file whose tasks run often stays loaded, so that they need not load it each; zero for never.
+    pub warm_dags: Duration,
 }
 
 /// One attempt of a task instance: everything that the guest's start-up message needs, in our own words.
@@ -369,6 +372,8 @@ pub struct ParsedFile {
     pub import_error: Option<ImportError>,
     /// Python warnings and remarks, one line each.
     pub warnings: Vec<String>,
+    /// Names that it, or a local module it imports, should no longer use.
+    pub deprecations: Vec<Deprecation>,
     /// Local modules below `dags_root` that the file imported (absolute paths, without the file itself).
     pub imported_files: Vec<PathBuf>,
     /// True when Airflow's safe mode found that the file mentions no DAG at all and did not run it.

@@ -22,6 +22,7 @@ mod strays;
 mod task;
 mod timetable;
 mod triggers;
+mod warm;
 mod wire;
 mod zygote;
 
@@ -30,4 +31,5 @@ pub use callback::{CallbackExit, CallbackLaunch};
 pub use parse::{Parser, parse_file};
 pub use timetable::{TimetableAnswer, TimetableQuestion, TimetableRequest, TimetableRun, evaluate_timetable};
 pub use triggers::{TriggerEnd, TriggerLaunch, TriggerProcess, TriggerProcessSettings};
+pub use wire::LARGEST_REQUEST;
 pub use zygote::{Zygote, hide_from_guests};

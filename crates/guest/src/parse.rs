@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::api::{GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
+use crate::api::{Deprecation, GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
 use crate::channels::job_channels;
 use crate::control::{Control, Job, JobEvent, os_error};
 use crate::wire;
@@ -35,6 +35,8 @@ struct Answer {
     dags: Vec<Value>,
     errors: Vec<AnswerError>,
     warnings: Vec<String>,
+    #[serde(default)]
+    deprecations: Vec<Deprecation>,
     imported_files: Vec<std::path::PathBuf>,
     skipped: bool,
 }
@@ -199,6 +201,7 @@ fn parsed_file(answer: Answer) -> ParsedFile {
         dags: answer.dags,
         import_error: message.map(|message| ImportError { message, line, traceback }),
         warnings: answer.warnings,
+        deprecations: answer.deprecations,
         imported_files: answer.imported_files,
         skipped: answer.skipped,
         duration: Duration::ZERO,

@@ -207,7 +207,7 @@ impl<'a> Attempt<'a> {
             return;
         }
         loop {
-            let request = match wire::read_request(&mut stream).await {
+            let mut request = match wire::read_request(&mut stream, self.host.largest_request()).await {
                 Ok(Some(request)) => request,
                 Ok(None) => break,
                 Err(error) => return self.violate(error.to_string(), &remarks).await,
@@ -222,7 +222,7 @@ impl<'a> Attempt<'a> {
             let taken = lock(&self.report).take(&request.kind, &request.body);
             let reply = match taken {
                 Ok(true) => Reply::Done,
-                Ok(false) => answer(self.host, &self.masker, &request.kind, &request.body).await,
+                Ok(false) => answer(self.host, &self.masker, &request.kind, &mut request.body).await,
                 Err(reason) => {
                     return self.violate(format!("malformed {}: {reason}", request.kind), &remarks).await;
                 }

@@ -51,7 +51,14 @@ pub fn environment(config: &Config, home: &Path) -> Result<Option<GuestEnv>, Cli
         );
         return Ok(None);
     };
-    Ok(Some(GuestEnv { python, guest_package_dir, home: absolute(home)?, extra_env: extra_env(config) }))
+    Ok(Some(GuestEnv {
+        python,
+        guest_package_dir,
+        home: absolute(home)?,
+        extra_env: extra_env(config),
+        // The configuration is validated: the number is finite and not negative.
+        warm_dags: Duration::try_from_secs_f64(config.python.warm_dag_secs).unwrap_or_default(),
+    }))
 }
 
 /// How environments of DAG files are built and kept; `default_dir` when the configuration names no folder.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::JoinSet};
 use tradewind_guest::{GuestEnv, ParseRequest};
-use tradewind_types::{Bundle, DagSpec, Environment, ImportError, SourceKind, Timestamp, VersionHash};
+use tradewind_types::{Bundle, DagSpec, Deprecation, Environment, ImportError, SourceKind, Timestamp, VersionHash};
 
 use super::{
     ProcessorSettings,
@@ -41,6 +41,8 @@ pub struct LoadedFile {
     pub errors: Vec<ImportError>,
     /// What it says but this version does not do.
     pub warnings: Vec<String>,
+    /// Names that it should no longer use; each is a line of `warnings`, too.
+    pub deprecations: Vec<Deprecation>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -48,8 +50,8 @@ pub struct LoadedFile {
 /// The state of the folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
-    /// Files with DAGs or errors, by path.
-    pub(crate) files: Vec<LoadedFile>,
+    /// Files with DAGs or errors, by path. The same list as that of the refresh before when nothing changed.
+    pub(crate) files: Arc<Vec<LoadedFile>>,
     /// Files whose environment is being built: what was known of them stays.
     pub(crate) pending: BTreeSet<String>,
     /// What was scanned, for reading blobs.
@@ -64,6 +66,7 @@ struct Outcome {
     specs: Vec<DagSpec>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    deprecations: Vec<Deprecation>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -91,6 +94,8 @@ pub(crate) struct Pipeline {
     /// When an error was seen first.
     error_times: HashMap<(String, String), Timestamp>,
     reported: BTreeSet<String>,
+    /// What the refresh before gave.
+    last: Option<Folder>,
 }
 
 impl Pipeline {
@@ -106,6 +111,7 @@ impl Pipeline {
             owners: HashMap::new(),
             error_times: HashMap::new(),
             reported: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -123,7 +129,15 @@ impl Pipeline {
     /// # Errors
     /// The folder cannot be read.
     pub(crate) async fn refresh(&mut self, now: Timestamp) -> io::Result<Folder> {
-        let scan = Arc::new(self.scan().await?);
+        let scan = self.scan().await?;
+        self.interpreters.tidy().await;
+        if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan && last.pending.is_empty())
+            && !self.outcomes.values().any(|outcome| outcome.is_transient)
+        {
+            // The usual case: what follows would find, at the price of hashing everything, that all is as it was.
+            return Ok(last.clone());
+        }
+        let scan = Arc::new(scan);
         let inputs = Inputs::new(&scan);
         let layout = self.layout.of(&scan, &inputs.all).await;
         self.interpreters.learn(&layout);
@@ -135,9 +149,10 @@ impl Pipeline {
         }
         let inputs = inputs.without(&layout);
         self.parse_changed(&scan, &inputs, &layout).await;
-        self.interpreters.tidy().await;
-        let files = self.load(&scan, &layout, now);
-        Ok(Folder { files, pending: self.pending.clone(), scan })
+        let files = Arc::new(self.load(&scan, &layout, now));
+        let folder = Folder { files, pending: self.pending.clone(), scan };
+        self.last = Some(folder.clone());
+        Ok(folder)
     }
 
     async fn scan(&mut self) -> io::Result<Scan> {
@@ -250,6 +265,7 @@ impl Pipeline {
                 bundle,
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
+                deprecations: outcome.deprecations.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -259,6 +275,7 @@ impl Pipeline {
             bundle: None,
             errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
             warnings: Vec::new(),
+            deprecations: Vec::new(),
             parse_time: Duration::ZERO,
         };
         files.extend(scan.left_out.iter().map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
@@ -354,7 +371,12 @@ impl Job {
         let interpreter: &Interpreter = match &self.interpreter {
             Found::Ready(interpreter) => interpreter,
             Found::Failed(why) => {
-                return Outcome { problems: vec![Problem::new(why.clone())], is_transient: true, ..Outcome::default() };
+                return Outcome {
+                    problems: vec![Problem::new(why.clone())],
+                    // A build may succeed another time; what is declared wrongly stays so.
+                    is_transient: self.environment.is_some(),
+                    ..Outcome::default()
+                };
             }
             Found::Pending | Found::None => {
                 return Outcome {
@@ -385,7 +407,11 @@ impl Job {
         };
         let mut outcome = Outcome {
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
-            warnings: parsed.warnings.iter().map(|warning| one_line(warning)).collect(),
+            warnings: (parsed.warnings.iter().cloned())
+                .chain(parsed.deprecations.iter().map(ToString::to_string))
+                .map(|warning| one_line(&warning))
+                .collect(),
+            deprecations: parsed.deprecations,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {
