@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import PATIENCE, Standalone, eventually, python, standalone
+from harness import PATIENCE, Standalone, eventually, python, standalone, uv_env
 
 #: A first build downloads a hundred packages and compiles them.
 BUILD_PATIENCE = 6 * PATIENCE
@@ -46,12 +45,6 @@ with DAG("{dag_id}", schedule=None{more}):
 def dag_file(dag_id: str, more: str = "") -> str:
     head = 'from importlib.metadata import version\nversion_at_parse = version("humanize")\n'
     return head + REPORT.format(dag_id=dag_id, more=more)
-
-
-def uv_env() -> dict[str, str]:
-    """What uv needs to reach the index from here: its own settings and those of TLS and proxies."""
-    names = ("UV_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-    return {name: value for name, value in os.environ.items() if name.startswith(names)}
 
 
 def guests_in(folder: Path) -> list[int]:
