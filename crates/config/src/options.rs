@@ -286,6 +286,19 @@ pub struct PythonOptions {
     pub interpreter: Option<PathBuf>,
     /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
     pub guest_dir: Option<PathBuf>,
+    /// The `uv` that builds the environments of DAG files; when empty that beside the interpreter, then that on `PATH`.
+    pub uv: Option<PathBuf>,
+    /// Folder for the environments of DAG files, which processes of one machine may share; `environments` in the worker's
+    /// folder (`worker.dir`) or, for a DAG processor of its own, in `dag-processor` of the home folder when empty.
+    pub environments_dir: Option<PathBuf>,
+    /// Bytes of all environments in that folder before the least recently used ones that nobody uses go.
+    pub environment_cache_bytes: u64,
+    /// Seconds after which the warm Python process of an environment that nobody uses is ended.
+    pub environment_idle_secs: f64,
+    /// Warm Python processes of environments that a worker keeps at most while nobody uses them.
+    pub environment_warm: u32,
+    /// Seconds that building an environment may take.
+    pub build_timeout_secs: f64,
     /// How long a worker keeps a DAG file loaded whose tasks run often, so that they need not load it each. Clocks and files
     /// that its top level reads are at most that old for a task. 0 has every task load its file.
     pub warm_dag_secs: f64,
@@ -293,7 +306,17 @@ pub struct PythonOptions {
 
 impl Default for PythonOptions {
     fn default() -> Self {
-        Self { interpreter: None, guest_dir: None, warm_dag_secs: 60.0 }
+        Self {
+            interpreter: None,
+            guest_dir: None,
+            warm_dag_secs: 60.0,
+            uv: None,
+            environments_dir: None,
+            environment_cache_bytes: 10 << 30,
+            environment_idle_secs: 300.0,
+            environment_warm: 8,
+            build_timeout_secs: 600.0,
+        }
     }
 }
 

@@ -35,6 +35,9 @@ async fn main() {
         drain_grace: Duration::from_secs(1),
         kill_grace: Duration::from_secs(1),
         bundle_cache_bytes: 1 << 20,
+        environments: tradewind_environments::EnvironmentOptions::default(),
+        xcom_max_bytes: 1 << 30,
+        xcom_storage: None,
         labels: BTreeMap::new(),
     };
     let shutdown = CancellationToken::new();

@@ -52,6 +52,9 @@ impl World {
             drain_grace: Duration::from_secs(30),
             kill_grace: Duration::from_secs(2),
             bundle_cache_bytes: 1 << 30,
+            environments: tradewind_environments::EnvironmentOptions::default(),
+            xcom_max_bytes: 1 << 30,
+            xcom_storage: None,
             labels: std::collections::BTreeMap::new(),
         }
     }
