@@ -250,6 +250,9 @@ pub struct WorkerOptions {
     pub callback_timeout_secs: f64,
     /// Its working folder: bundle cache, scratch folders; `worker` in the home folder when empty.
     pub dir: Option<PathBuf>,
+    /// Folder that all Python tasks start in, as they do in an Airflow worker; when empty, each try starts in an empty folder
+    /// of its own, which goes with it.
+    pub task_dir: Option<PathBuf>,
     /// Seconds that running tasks get to finish after SIGTERM; then they are stopped and given back.
     pub drain_grace_secs: f64,
     /// Seconds between SIGTERM and SIGKILL of a task that is stopped.
@@ -269,6 +272,7 @@ impl Default for WorkerOptions {
             trigger_slots: 1000,
             callback_timeout_secs: 600.0,
             dir: None,
+            task_dir: None,
             drain_grace_secs: 30.0,
             kill_grace_secs: 5.0,
             env: BTreeMap::new(),

@@ -64,7 +64,8 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         Ok(environment) => environment,
         Err(why) => return Some(Verdict::failed(true, why)),
     };
-    let launch = launch(running, work, Some(&bundle));
+    let launch =
+        TaskLaunch { working_dir: session.settings.task_dir.clone(), ..launch(running, work, Some(&bundle)) };
     let host = Arc::new(Host::new(running, work));
     for start in 1.. {
         let zygote = tokio::select! {

@@ -22,6 +22,8 @@ pub struct WorkerSettings {
     pub callback_timeout: Duration,
     /// Its own folder: bundle cache and scratch folders. No other worker may use it.
     pub dir: PathBuf,
+    /// The folder that all Python tasks start in; none for one of its own for each try.
+    pub task_dir: Option<PathBuf>,
     /// Environment that tasks see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`.
     pub env: Vec<(String, String)>,
     /// How long running attempts may go on after a drain begins; then they are stopped and given back.
@@ -77,6 +79,12 @@ impl WorkerSettings {
             trigger_slots: options.trigger_slots,
             callback_timeout: seconds("worker.callback_timeout_secs", options.callback_timeout_secs)?,
             dir: options.dir.clone().unwrap_or(default_dir),
+            task_dir: options
+                .task_dir
+                .as_ref()
+                // Tasks start in the zygote's folder, which is not ours.
+                .map(|dir| std::path::absolute(dir).map_err(|error| format!("worker.task_dir: {error}")))
+                .transpose()?,
             env: options.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
