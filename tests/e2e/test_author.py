@@ -84,6 +84,8 @@ EXPECTED = {
     ("import-error", "crash.py", None),
     ("import-error", "endless.py", 2),
     ("import-error", "field.yaml", 5),
+    # It lacks the field that the slip stands for.
+    ("import-error", "field.yaml", 3),
     ("catchup-backlog", "uses.py", 5),
     ("unknown-pool", "uses.py", 6),
     ("unknown-queue", "uses.py", 7),
@@ -134,7 +136,7 @@ def spoiled(system: Standalone) -> dict:
 
 def test_every_problem_is_reported_at_once_with_its_place(spoiled: dict) -> None:
     assert {place(finding) for finding in spoiled["findings"]} == EXPECTED
-    assert spoiled["summary"]["errors"] == 9, spoiled["summary"]
+    assert spoiled["summary"]["errors"] == 10, spoiled["summary"]
     assert spoiled["compared"]["with"] == "the scheduler"
 
 
@@ -249,7 +251,7 @@ def check_difference(found: dict) -> None:
     assert found["same"] == 1
     (etl,) = found["changed"]
     fields = {field["field"]: (field["old"], field["new"]) for field in etl["fields"]}
-    assert fields["schedule"] == ("@daily", "0 6 * * *") and fields["params.n.value"] == ("1", "2")
+    assert fields["schedule"] == ("0 0 * * *", "0 6 * * *") and fields["params.n.value"] == ("1", "2")
     before, after = (runs.split(", ") for runs in fields["next runs"])
     assert len(before) == len(after) == 5 and "06:00" in after[0] and "00:00" in before[0]
     assert set(fields) == {"schedule", "params.n.value", "next runs"}
