@@ -29,6 +29,8 @@ pub struct GuestEnv {
     /// What user code may see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`. Nothing else of our environment is
     /// passed on.
     pub extra_env: Vec<(String, String)>,
+    /// How long a DAG file whose tasks run often stays loaded, so that they need not load it each; zero for never.
+    pub warm_dags: Duration,
 }
 
 /// One attempt of a task instance: everything that the guest's start-up message needs, in our own words.

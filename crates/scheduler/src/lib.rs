@@ -19,6 +19,7 @@ mod timetables;
 mod vault;
 mod worker_service;
 mod workers;
+mod xcom_sweep;
 
 pub use auth::Tokens;
 pub use params::default_problems;

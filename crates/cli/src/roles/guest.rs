@@ -1,6 +1,9 @@
 //! Where the Python of guests is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tradewind_config::Config;
 use tradewind_guest::GuestEnv;
@@ -45,7 +48,14 @@ pub fn environment(config: &Config, home: &Path) -> Result<Option<GuestEnv>, Cli
         );
         return Ok(None);
     };
-    Ok(Some(GuestEnv { python, guest_package_dir, home: absolute(home)?, extra_env: extra_env(config) }))
+    Ok(Some(GuestEnv {
+        python,
+        guest_package_dir,
+        home: absolute(home)?,
+        extra_env: extra_env(config),
+        // The configuration is validated: the number is finite and not negative.
+        warm_dags: Duration::try_from_secs_f64(config.python.warm_dag_secs).unwrap_or_default(),
+    }))
 }
 
 /// What Airflow in the guest must agree on with this process; what the configuration sets for tasks comes last and wins.

@@ -7,7 +7,7 @@ mod threads;
 mod timetables;
 mod watch;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tradewind_guest::GuestEnv;
@@ -239,5 +239,7 @@ pub async fn load_local(settings: ProcessorSettings, guest: Option<GuestEnv>) ->
     let loaded = pipeline.refresh(Timestamp::now()).await;
     pipeline.shutdown().await;
     let Folder { files, scan } = loaded?;
-    Ok(LocalFolder { files, warnings: scan.warnings.clone() })
+    // The pipeline keeps a handle to it.
+    drop(pipeline);
+    Ok(LocalFolder { files: Arc::unwrap_or_clone(files), warnings: scan.warnings.clone() })
 }

@@ -48,8 +48,8 @@ pub struct LoadedFile {
 /// The state of the folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
-    /// Files with DAGs or errors, by path.
-    pub(crate) files: Vec<LoadedFile>,
+    /// Files with DAGs or errors, by path. The same list as that of the refresh before when nothing changed.
+    pub(crate) files: Arc<Vec<LoadedFile>>,
     /// What was scanned, for reading blobs.
     pub(crate) scan: Arc<Scan>,
 }
@@ -83,6 +83,8 @@ pub(crate) struct Pipeline {
     /// When an error was seen first.
     error_times: HashMap<(String, String), Timestamp>,
     reported: BTreeSet<String>,
+    /// What the refresh before gave.
+    last: Option<Folder>,
 }
 
 impl Pipeline {
@@ -96,6 +98,7 @@ impl Pipeline {
             owners: HashMap::new(),
             error_times: HashMap::new(),
             reported: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -115,7 +118,14 @@ impl Pipeline {
     /// # Errors
     /// The folder cannot be read.
     pub(crate) async fn refresh(&mut self, now: Timestamp) -> io::Result<Folder> {
-        let scan = Arc::new(self.scan().await?);
+        let scan = self.scan().await?;
+        if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan)
+            && !self.outcomes.values().any(|outcome| outcome.is_transient)
+        {
+            // The usual case: what follows would find, at the price of hashing everything, that all is as it was.
+            return Ok(last.clone());
+        }
+        let scan = Arc::new(scan);
         for warning in &scan.warnings {
             // A scan repeats its remarks; the log need not.
             if self.reported.insert(warning.clone()) {
@@ -123,8 +133,9 @@ impl Pipeline {
             }
         }
         self.parse_changed(&scan).await;
-        let files = self.load(&scan, now);
-        Ok(Folder { files, scan })
+        let folder = Folder { files: Arc::new(self.load(&scan, now)), scan };
+        self.last = Some(folder.clone());
+        Ok(folder)
     }
 
     async fn scan(&mut self) -> io::Result<Scan> {

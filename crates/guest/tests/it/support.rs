@@ -42,6 +42,7 @@ pub fn guest_env(name: &str) -> GuestEnv {
         guest_package_dir: repository().join("python"),
         home: HOME.path().join(name),
         extra_env: vec![("VISIBLE".to_owned(), "seen".to_owned())],
+        warm_dags: std::time::Duration::from_secs(60),
     }
 }
 

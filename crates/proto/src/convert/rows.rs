@@ -161,7 +161,20 @@ impl v1::XCom {
             value_json: xcom.value.to_string(),
             created_at: micros(xcom.created_at),
             run_id: run_id.to_owned(),
+            object: xcom.object.map(Into::into),
         }
+    }
+}
+
+impl From<t::XComObject> for v1::XComObject {
+    fn from(object: t::XComObject) -> Self {
+        Self { url: object.url, size: object.size, sha256: object.sha256 }
+    }
+}
+
+impl From<v1::XComObject> for t::XComObject {
+    fn from(object: v1::XComObject) -> Self {
+        Self { url: object.url, size: object.size, sha256: object.sha256 }
     }
 }
 
