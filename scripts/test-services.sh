@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Private PostgreSQL and Redis servers for tests, `make cluster` and `make bench`.
+# Private PostgreSQL and Redis servers for tests, `make cluster` and `make bench`; MariaDB for who asks.
 #
 #   eval "$(scripts/test-services.sh start DIR)"   start both, print `export …` lines
+#   scripts/test-services.sh start DIR --with mysql   the same and MariaDB (adds it where the two run already)
 #   scripts/test-services.sh stop DIR              stop what `start` started, remove DIR
 #   scripts/test-services.sh env DIR               print the `export …` lines again
 #
@@ -11,7 +12,7 @@
 #   TRADEWIND_TEST_FSYNC=on    durable Postgres commits (for measuring); default off
 set -euo pipefail
 
-usage() { sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
+usage() { sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
 say() { printf '%s\n' "test-services: $*" >&2; }
 die() { say "$*"; exit 1; }
 
@@ -63,6 +64,19 @@ ensure_binaries() {
     local major
     major=$(redis-server --version | sed -n 's/.*v=\([0-9]*\).*/\1/p')
     [[ ${major:-0} -ge 7 ]] || die "Redis 7 or newer is needed; redis-server is version ${major:-unknown}"
+}
+
+# Only for who asks for MySQL: most runs need no second database server. MariaDB, because Debian has it.
+ensure_mysql_binaries() {
+    local packages=(mariadb-server-core mariadb-client-core)
+    PATH=$PATH:/usr/sbin
+    if ! { command -v mariadbd && command -v mariadb-install-db; } >/dev/null; then
+        if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+            apt_install "${packages[@]}" || die "could not install ${packages[*]}; install them and run this again"
+        fi
+    fi
+    { command -v mariadbd && command -v mariadb-install-db; } >/dev/null ||
+        die "missing: mariadbd. Install it (Debian, Ubuntu: sudo apt-get install ${packages[*]}; macOS: brew install mariadb) and run this again"
 }
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
@@ -234,6 +248,110 @@ stop_redis() {
     fi
 }
 
+# --- mysql ------------------------------------------------------------------------------------------------------------
+
+start_mysql() {
+    local dir=$1 root=$1/mysql password port attempt
+    choose_pg_user
+    mkdir -p "$root"
+    chmod 711 "$dir"
+    if [[ $(id -u) == 0 ]]; then
+        chown "$PG_USER" "$root"
+        if ! as_pg_user test -x "$root" || ! as_pg_user test -w "$root"; then
+            rmdir "$root"
+            root=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-mysql.XXXXXX")
+            chown "$PG_USER" "$root"
+        fi
+    fi
+    chmod 700 "$root"
+    printf '%s\n' "$root" >"$dir/mysql.root"
+    password=$(random_word)
+    # `--no-defaults`: the system's own settings name other folders and users.
+    as_pg_user mariadb-install-db --no-defaults --datadir="$root/data" --auth-root-authentication-method=normal \
+        --skip-test-db --innodb-log-file-size=8M >"$dir/mysql-install.log" 2>&1 ||
+        die "mariadb-install-db failed: $(tail -n 3 "$dir/mysql-install.log")"
+    # Run by the server before it takes connections.
+    as_pg_user tee "$root/init.sql" >/dev/null <<SQL
+ALTER USER root@localhost IDENTIFIED BY '$password';
+CREATE USER IF NOT EXISTS tradewind@'127.0.0.1' IDENTIFIED BY '$password';
+GRANT ALL ON *.* TO tradewind@'127.0.0.1';
+CREATE DATABASE IF NOT EXISTS tradewind CHARACTER SET utf8mb4;
+SQL
+    as_pg_user chmod 600 "$root/init.sql"
+    for attempt in 1 2 3 4 5; do
+        port=$(free_port)
+        # A socket of its own: the default one would be shared by all servers. Its path must be short.
+        as_pg_user setsid mariadbd --no-defaults --datadir="$root/data" --bind-address=127.0.0.1 --port="$port" \
+            --socket="$(mysql_socket "$root")" --pid-file="$root/mysql.pid" --init-file="$root/init.sql" \
+            --skip-name-resolve --skip-log-bin --performance-schema=off --innodb-log-file-size=8M \
+            --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 >"$dir/mysql.log" 2>&1 </dev/null &
+        disown
+        if mysql_comes_up "$root/mysql.pid" "$port" "$dir/mysql.log"; then
+            printf 'mysql://tradewind:%s@127.0.0.1:%s/tradewind\n' "$password" "$port" >"$dir/mysql.url"
+            return 0
+        fi
+        say "MariaDB did not start on port $port (try $attempt)"
+        stop_mysql_server "$root"
+    done
+    die "MariaDB does not start: $(tail -n 5 "$dir/mysql.log")"
+}
+
+# A socket's path may have 107 characters. This name is found again from the folder's.
+mysql_socket() {
+    local path=$1/mysql.sock
+    if ((${#path} > 100)); then path=/tmp/tradewind-mysql-$(printf '%s' "$1" | cksum | cut -d' ' -f1).sock; fi
+    printf '%s\n' "$path"
+}
+
+# The server greets who connects, once it serves. A server that cannot start ends, and says so in its log.
+mysql_comes_up() {
+    local pidfile=$1 port=$2 log=$3 tick
+    for tick in $(seq 1 300); do
+        if [[ -s $pidfile ]] && mysql_greets "$port"; then return 0; fi
+        if grep -q '\[ERROR\] Aborting' "$log"; then return 1; fi
+        sleep 0.1
+    done
+    return 1
+}
+
+mysql_greets() {
+    local port=$1 status=0
+    exec 3<>"/dev/tcp/127.0.0.1/$port" 2>/dev/null || return 1
+    # Binary: it holds zero bytes.
+    timeout 2 head -c 40 <&3 | tr -d '\0' | grep -aqi mariadb || status=1
+    exec 3>&-
+    return "$status"
+}
+
+stop_mysql_server() {
+    local pidfile=$1/mysql.pid pid tick
+    [[ -s $pidfile ]] || return 0
+    pid=$(<"$pidfile")
+    # The number may have been given to somebody else since.
+    ps -o args= -p "$pid" 2>/dev/null | grep -q mariadbd || return 0
+    kill -TERM "$pid" 2>/dev/null || true
+    for tick in $(seq 1 100); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+}
+
+stop_mysql() {
+    local dir=$1 root
+    [[ -f $dir/mysql.root ]] || return 0
+    root=$(<"$dir/mysql.root")
+    stop_mysql_server "$root"
+    rm -rf "$root" "$dir/mysql.root" "$dir/mysql.url"
+}
+
+mysql_is_running() {
+    local dir=$1 root
+    [[ -f $dir/mysql.url ]] || return 1
+    root=$(<"$dir/mysql.root")
+    [[ -s $root/mysql.pid ]] && kill -0 "$(<"$root/mysql.pid")" 2>/dev/null
+}
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 print_env() {
@@ -241,6 +359,7 @@ print_env() {
     [[ -f $dir/postgres.url && -f $dir/redis.url ]] || die "no services run in $dir"
     printf 'export TRADEWIND_TEST_POSTGRES_URL=%q\n' "$(<"$dir/postgres.url")"
     printf 'export TRADEWIND_TEST_REDIS_URL=%q\n' "$(<"$dir/redis.url")"
+    [[ ! -f $dir/mysql.url ]] || printf 'export TRADEWIND_TEST_MYSQL_URL=%q\n' "$(<"$dir/mysql.url")"
 }
 
 is_running() {
@@ -252,9 +371,18 @@ is_running() {
 }
 
 start() {
-    local dir=$1
+    local dir=$1 mysql=$2
     if [[ -f $dir/.tradewind-services ]]; then
         if is_running "$dir"; then
+            dir=$(cd "$dir" && pwd)
+            if [[ $mysql == yes ]] && ! mysql_is_running "$dir"; then
+                stop_mysql "$dir"
+                ensure_mysql_binaries
+                trap 'stop_mysql "'"$dir"'"' ERR EXIT
+                start_mysql "$dir"
+                trap - ERR EXIT
+                (umask 077 && print_env "$dir" >"$dir/env")
+            fi
             print_env "$dir"
             return 0
         fi
@@ -263,6 +391,7 @@ start() {
         die "$dir is not empty and was not made by this script; name another folder"
     fi
     ensure_binaries
+    if [[ $mysql == yes ]]; then ensure_mysql_binaries; fi
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
     : >"$dir/.tradewind-services"
@@ -270,6 +399,7 @@ start() {
     trap 'stop "'"$dir"'"' ERR EXIT
     start_postgres "$dir"
     start_redis "$dir"
+    if [[ $mysql == yes ]]; then start_mysql "$dir"; fi
     trap - ERR EXIT
     (umask 077 && print_env "$dir" >"$dir/env")
     print_env "$dir"
@@ -280,13 +410,20 @@ stop() {
     [[ -d $dir ]] || return 0
     [[ -f $dir/.tradewind-services ]] || die "$dir was not made by this script; nothing stopped or removed"
     stop_redis "$dir"
+    stop_mysql "$dir"
     stop_postgres "$dir"
     rm -rf "$dir"
 }
 
-[[ $# == 2 && -n $2 ]] || usage
+[[ $# -ge 2 && -n $2 ]] || usage
+with_mysql=no
+case "$1 $# ${3:-} ${4:-}" in
+"start 4 --with mysql") with_mysql=yes ;;
+*" 2 "*) ;;
+*) usage ;;
+esac
 case $1 in
-start) start "$2" ;;
+start) start "$2" "$with_mysql" ;;
 stop) stop "$2" ;;
 env) print_env "$2" ;;
 *) usage ;;

@@ -16,22 +16,36 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tradewind_guest import timetables, weights, wire
+from tradewind_guest import author, timetables, weights, wire
+from tradewind_guest.compat import imports, report
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
+
+
+#: The exit code when the file closed the channel.
+NO_CHANNEL = 124
 
 
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Parse the file named in ``prelude`` and write the result to ``channel``."""
     confine(prelude)
+    recorder = author.Recorder(Path(prelude["dags_root"])) if prelude.get("author") else None
+    process = os.getpid()
     result = parse(
         Path(prelude["dags_root"]),
         Path(prelude["file"]),
         prelude["bundle_name"],
         memory_limit_bytes=prelude["memory_limit_bytes"],
     )
+    if os.getpid() != process:
+        os._exit(0)  # A child that the file forked, and that came back from it as well: it is not asked.
+    if recorder:
+        result["notes"] = recorder.notes()
     try:
         wire.write_frame(channel, result)
+    except OSError as error:
+        print(f"the result could not be handed in: {error}", file=sys.stderr, flush=True)
+        os._exit(NO_CHANNEL)
     except ValueError as error:
         wire.write_frame(channel, {**result, "dags": [], "errors": [explain(f"ValueError: {error}", None)]})
 
@@ -59,8 +73,11 @@ def load(root: Path, file: Path, bundle_name: str) -> BundleDagBag:
 def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) -> dict[str, Any]:
     """Load and serialize; everything that goes wrong in the file is an entry of ``errors``."""
     timetables.take_custom_classes()
-    bag = load(root, file, bundle_name)
-    errors = [explain(text, str(file), memory_limit_bytes) for text in bag.import_errors.values()]
+    with report.collecting(root) as uses:
+        bag = load(root, file, bundle_name)
+    errors = [
+        explain(imports.with_hint(text), str(file), memory_limit_bytes) for text in bag.import_errors.values()
+    ]
     dags = []
     for dag_id in sorted(bag.dags):
         try:
@@ -73,13 +90,14 @@ def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) 
                 explain(f"DAG {dag_id!r} cannot be serialized: {type(error).__name__}: {error}", str(file))
             )
     loaded = _new_module_files()
+    imported = sorted(path for path in loaded if path.startswith(f"{root}{os.sep}") and path != str(file))
+    caught = imports.take_moved((line for lines in bag.captured_warnings.values() for line in lines), uses)
     return {
         "dags": dags,
         "errors": errors,
-        "warnings": [
-            _shorten(line, root) for lines in bag.captured_warnings.values() for line in lines
-        ],
-        "imported_files": sorted(path for path in loaded if path.startswith(f"{root}{os.sep}") and path != str(file)),
+        "warnings": [_shorten(line, root) for line in caught],
+        "deprecations": imports.deprecations(uses, file, imported) if str(file) in loaded else [],
+        "imported_files": imported,
         # A file that was run has left its module behind; one that safe mode passed over has not.
         "skipped": not bag.dags and not errors and str(file) not in loaded,
     }

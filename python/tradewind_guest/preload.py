@@ -9,7 +9,7 @@ import signal
 import warnings
 from typing import Any
 
-from tradewind_guest import log_sink, process
+from tradewind_guest import compat, log_sink, process
 
 #: Imported at start. One that is missing is skipped: a provider package is the user's choice.
 MODULES = (
@@ -72,6 +72,7 @@ def preload(extra: list[str]) -> None:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
     _initialise_settings()
+    compat.install()
     _share_type_adapters()
     let_segfaults_kill()
     log_sink.configure()

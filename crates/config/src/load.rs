@@ -20,6 +20,8 @@ use crate::{
 };
 
 const PREFIX: &str = "TRADEWIND__";
+/// Options that have another name than they had.
+const MOVED: [(&str, &str); 1] = [("scheduler.xcom_max_bytes", "xcom.inline_max_bytes")];
 const FILE_VARIABLE: &str = "TRADEWIND_CONFIG";
 const FILE_NAME: &str = "tradewind.toml";
 
@@ -224,6 +226,10 @@ impl Layers {
                 .map_or_else(String::new, |known| format!(" (did you mean \"{known}\"?)"))
         } else {
             near
+        };
+        let near = match MOVED.iter().find(|(old, _)| *old == key) {
+            Some((_, new)) => format!(" any more: it is \"{new}\" now"),
+            None => near,
         };
         let message = if self.values.contains_key(section) || section.is_empty() {
             format!("there is no such option{near}")

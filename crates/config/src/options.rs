@@ -16,6 +16,8 @@ pub struct Config {
     pub queue: QueueOptions,
     /// The scheduler.
     pub scheduler: SchedulerOptions,
+    /// Values that tasks hand on.
+    pub xcom: XComOptions,
     /// What a new DAG gets, and limits.
     pub core: CoreOptions,
     /// The DAG processor.
@@ -110,8 +112,6 @@ pub struct SchedulerOptions {
     pub execution_timeout_spans_deferral: bool,
     /// Whether the timeout of a sensor in reschedule mode goes on over its retries; in Airflow each starts anew.
     pub sensor_timeout_spans_retries: bool,
-    /// Largest XCom in bytes.
-    pub xcom_max_bytes: u64,
     /// Largest log of one attempt in bytes; what comes after is dropped, with a mark.
     pub log_max_bytes: u64,
 }
@@ -131,8 +131,49 @@ impl Default for SchedulerOptions {
             max_map_length: 1024,
             execution_timeout_spans_deferral: false,
             sensor_timeout_spans_retries: false,
-            xcom_max_bytes: 1024 * 1024,
             log_max_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[xcom]`
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct XComOptions {
+    /// Largest XCom, in bytes of JSON, that is kept in the database; what is larger goes to `storage_url`. The
+    /// scheduler's counts.
+    pub inline_max_bytes: u64,
+    /// Largest XCom in bytes of JSON. A worker has to hold about three times as much for a moment.
+    pub max_bytes: u64,
+    /// Where large XComs are kept: `file:///folder` or `s3://bucket/prefix`, the same for the scheduler and all workers.
+    /// Empty means `xcoms` in the home folder for `tradewind standalone`, and for other roles that XComs larger than
+    /// `inline_max_bytes` fail their task.
+    pub storage_url: String,
+    /// Options of S3 that win over the `AWS_*` variables: `endpoint`, `region`, `access_key_id`, `secret_access_key`...
+    pub storage_options: BTreeMap<String, String>,
+    /// Seconds between looks for stored values whose XCom is gone, and from the end of the XCom to the removal of its
+    /// value.
+    pub sweep_secs: f64,
+    /// Seconds after which a stored value that no XCom ever referred to is removed: one whose worker died meanwhile.
+    pub orphan_secs: f64,
+}
+
+impl std::fmt::Debug for XComOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The storage options may hold secrets.
+        f.debug_struct("XComOptions").field("storage_url", &self.storage_url).finish_non_exhaustive()
+    }
+}
+
+impl Default for XComOptions {
+    fn default() -> Self {
+        Self {
+            inline_max_bytes: 1024 * 1024,
+            max_bytes: 256 * 1024 * 1024,
+            storage_url: String::new(),
+            storage_options: BTreeMap::new(),
+            sweep_secs: 60.0,
+            orphan_secs: 86_400.0,
         }
     }
 }

@@ -138,6 +138,7 @@ pub(crate) fn samples() -> Vec<WriteSet> {
         map_index: UNMAPPED,
         key: String::new(),
         value: serde_json::Value::Null,
+        object: None,
         created_at: at,
     });
     parts[9].pools.insert(

@@ -19,6 +19,7 @@ mod report;
 mod resource;
 mod rows;
 mod schedule;
+mod sdk;
 mod state;
 mod write;
 
@@ -38,6 +39,7 @@ pub use report::*;
 pub use resource::*;
 pub use rows::*;
 pub use schedule::*;
+pub use sdk::*;
 pub use state::*;
 pub use write::*;
 

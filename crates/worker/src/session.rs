@@ -28,7 +28,7 @@ pub(crate) struct Terms {
     pub(crate) lease: Duration,
     /// How often to renew.
     pub(crate) heartbeat: Duration,
-    /// Larger XComs are refused.
+    /// Larger XComs do not go into their rows.
     pub(crate) xcom_max_bytes: u64,
 }
 

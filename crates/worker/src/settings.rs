@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use tradewind_config::WorkerOptions;
+use tradewind_config::{WorkerOptions, XComOptions};
+use tradewind_objects::Storage;
 use tradewind_types::{QueueName, WorkerName};
 
 /// The settings of one worker.
@@ -28,6 +29,10 @@ pub struct WorkerSettings {
     pub kill_grace: Duration,
     /// Bytes of the bundle cache before the least recently used bundles go.
     pub bundle_cache_bytes: u64,
+    /// Largest XCom in bytes.
+    pub xcom_max_bytes: u64,
+    /// Where large XComs are kept; without it, those that do not fit into a row fail their task.
+    pub xcom_storage: Option<Storage>,
     /// Free-form facts for `workers list`.
     pub labels: BTreeMap<String, String>,
 }
@@ -73,6 +78,8 @@ impl WorkerSettings {
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
             bundle_cache_bytes: options.bundle_cache_bytes,
+            xcom_max_bytes: XComOptions::default().max_bytes,
+            xcom_storage: None,
             labels: BTreeMap::new(),
         })
     }

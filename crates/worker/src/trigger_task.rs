@@ -6,7 +6,7 @@ use std::{
 };
 
 use tradewind_guest::{GuestError, StopReason as GuestStop, TaskControl, TriggerEnd, TriggerLaunch};
-use tradewind_types::{AttemptOutcome, TaskState, Trigger, XComValue};
+use tradewind_types::{AttemptOutcome, TaskState, Trigger};
 
 use crate::{
     attempt::{Running, Verdict},
@@ -94,7 +94,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
                     .await;
                 tokio::time::sleep(PAUSE).await;
             }
-            end => return verdict(&host, end, running.control.reason()),
+            end => return verdict(running, work, &host, end).await,
         }
     }
 }
@@ -136,7 +136,8 @@ async fn forward(control: &Control, session: &Session, stopper: tradewind_guest:
     std::future::pending().await
 }
 
-fn verdict(host: &Host, end: TriggerEnd, reason: Option<StopReason>) -> Option<Verdict> {
+async fn verdict(running: &Running, work: &Work, host: &Host, end: TriggerEnd) -> Option<Verdict> {
+    let reason = running.control.reason();
     let mut verdict = match end {
         TriggerEnd::Fired { event } => Verdict::of(AttemptOutcome::TriggerFired { event }),
         TriggerEnd::Ended { state, xcoms } => {
@@ -146,10 +147,13 @@ fn verdict(host: &Host, end: TriggerEnd, reason: Option<StopReason>) -> Option<V
                 _ => TaskState::Failed,
             };
             let mut verdict = Verdict::of(AttemptOutcome::TriggerEnded { state });
-            verdict.xcoms.extend(xcoms.into_iter().map(|(key, value)| {
-                let mapped_length = crate::native_task::mapped_length(&value);
-                XComValue { key, value, mapped_length }
-            }));
+            for (key, value) in xcoms {
+                let length = crate::native_task::mapped_length(&value);
+                match running.xcoms.stow(&work.ti, &key, value, length).await {
+                    Ok(value) => verdict.xcoms.push(value),
+                    Err(error) => return Some(failed(error.message, Vec::new())),
+                }
+            }
             verdict
         }
         TriggerEnd::Failed { summary, traceback, .. } => failed(summary, traceback),

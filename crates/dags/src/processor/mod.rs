@@ -49,6 +49,10 @@ pub struct ProcessorSettings {
     pub ignore_syntax: IgnoreSyntax,
     /// What the installation sets for YAML DAGs.
     pub yaml: YamlSettings,
+    /// Whether files come with notes for their author ([`LoadedFile::notes`]).
+    pub with_notes: bool,
+    /// Only these files and folders below the folder are loaded; all of it when empty.
+    pub only: Vec<String>,
 }
 
 impl ProcessorSettings {
@@ -64,7 +68,17 @@ impl ProcessorSettings {
             patience: Duration::from_secs(5),
             ignore_syntax: IgnoreSyntax::Glob,
             yaml: YamlSettings::default(),
+            with_notes: false,
+            only: Vec::new(),
         }
+    }
+
+    /// Whether [`ProcessorSettings::only`] names a file, or a folder above it.
+    fn is_wanted(&self, rel_path: &str) -> bool {
+        let is_in = |only: &String| {
+            rel_path.strip_prefix(only.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.only.is_empty() || self.only.iter().any(is_in)
     }
 }
 
@@ -176,6 +190,44 @@ pub struct LocalFolder {
     pub files: Vec<LoadedFile>,
     /// Remarks about the folder itself.
     pub warnings: Vec<String>,
+}
+
+/// Loads a folder again and again: the interpreter stays warm, and only what changed is parsed.
+pub struct LocalLoader {
+    pipeline: Pipeline,
+    watch: Watch,
+}
+
+impl LocalLoader {
+    /// A loader; nothing is read yet.
+    pub fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
+        let settings = absolute(settings);
+        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest) }
+    }
+
+    /// What the folder holds now.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub async fn load(&mut self) -> io::Result<LocalFolder> {
+        let Folder { files, scan } = self.pipeline.refresh(Timestamp::now()).await?;
+        Ok(LocalFolder { files, warnings: scan.warnings.clone() })
+    }
+
+    /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.
+    pub async fn changed(&mut self) {
+        if self.watch.is_live() {
+            self.watch.changed().await;
+        } else {
+            tokio::time::sleep(RETRY).await;
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+
+    /// Ends the interpreter.
+    pub async fn shutdown(&self) {
+        self.pipeline.shutdown().await;
+    }
 }
 
 /// Loads a folder once.

@@ -10,8 +10,8 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use tradewind_guest::{GuestEnv, ParseRequest, Parser};
-use tradewind_types::{Bundle, DagSpec, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
+use tradewind_guest::{FileNotes, GuestEnv, ParseRequest, Parser};
+use tradewind_types::{Bundle, DagSpec, Deprecation, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
 
 use super::{ProcessorSettings, threads::on_thread};
 use crate::{
@@ -35,6 +35,12 @@ pub struct LoadedFile {
     pub errors: Vec<ImportError>,
     /// What it says but this version does not do.
     pub warnings: Vec<String>,
+    /// Names that it should no longer use; each is a line of `warnings`, too.
+    pub deprecations: Vec<Deprecation>,
+    /// What its author asks beyond the DAGs themselves, where that was wanted.
+    pub notes: Option<FileNotes>,
+    /// The local modules that it imported.
+    pub imported: BTreeSet<String>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -56,6 +62,8 @@ struct Outcome {
     specs: Vec<DagSpec>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    deprecations: Vec<Deprecation>,
+    notes: Option<FileNotes>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -150,10 +158,13 @@ impl Pipeline {
         if scan.complete {
             self.outcomes.retain(|rel, _| scan.files.contains_key(rel));
         }
-        let inputs = Inputs::new(scan);
+        // Notes are about modules, too, that functions import only while they run.
+        let inputs = Inputs { any_file_counts: self.settings.with_notes, ..Inputs::new(scan) };
         let slots = Arc::new(Semaphore::new(self.settings.parse_processes.max(1)));
         let mut parses = JoinSet::new();
-        for (rel, file) in scan.files.iter().filter(|(_, file)| file.kind.may_define_dags()) {
+        for (rel, file) in
+            scan.files.iter().filter(|(rel, file)| file.kind.may_define_dags() && self.settings.is_wanted(rel))
+        {
             let before = self.outcomes.get(rel);
             let is_fresh =
                 before.is_some_and(|outcome| !outcome.is_transient && outcome.key == inputs.key(rel, file, outcome));
@@ -221,6 +232,9 @@ impl Pipeline {
                 bundle,
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
+                deprecations: outcome.deprecations.clone(),
+                notes: outcome.notes.clone(),
+                imported: outcome.imported.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -230,6 +244,9 @@ impl Pipeline {
             bundle: None,
             errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
             warnings: Vec::new(),
+            deprecations: Vec::new(),
+            notes: None,
+            imported: BTreeSet::new(),
             parse_time: Duration::ZERO,
         }));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
@@ -290,6 +307,8 @@ struct Inputs<'s> {
     data: String,
     /// Over all files: what a broken file lacks may come from anywhere.
     all: String,
+    /// Whether each file may depend on any other.
+    any_file_counts: bool,
 }
 
 impl<'s> Inputs<'s> {
@@ -304,7 +323,7 @@ impl<'s> Inputs<'s> {
             }
             sha256_hex(text.as_bytes())
         };
-        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true) }
+        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true), any_file_counts: false }
     }
 
     /// The key of what a file depends on, given what is known of its imports.
@@ -313,7 +332,7 @@ impl<'s> Inputs<'s> {
             return file.blob.to_string();
         }
         let mut text = format!("{rel}\n{}\n{}\n", file.blob, self.data);
-        if !outcome.problems.is_empty() {
+        if !outcome.problems.is_empty() || self.any_file_counts {
             text.push_str(&self.all);
         }
         for module in &outcome.imported {
@@ -375,6 +394,7 @@ impl Job {
         let mut request = ParseRequest::new(&self.root, &self.rel);
         request.timeout = self.settings.parse_timeout;
         request.memory_limit_bytes = self.settings.parse_memory_bytes;
+        request.with_notes = self.settings.with_notes;
         let parsed = match on_thread(parser, async move |parser| parser.parse(request).await).await {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -391,7 +411,12 @@ impl Job {
         };
         let mut outcome = Outcome {
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
-            warnings: parsed.warnings.iter().map(|warning| one_line(warning)).collect(),
+            warnings: (parsed.warnings.iter().cloned())
+                .chain(parsed.deprecations.iter().map(ToString::to_string))
+                .map(|warning| one_line(&warning))
+                .collect(),
+            deprecations: parsed.deprecations,
+            notes: parsed.notes,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {

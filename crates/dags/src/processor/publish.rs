@@ -262,6 +262,7 @@ fn request_of(file: &LoadedFile) -> v1::PublishFileRequest {
         errors: file.errors.iter().cloned().map(Into::into).collect(),
         parse_ms: u64::try_from(file.parse_time.as_millis()).unwrap_or(u64::MAX),
         warnings: file.warnings.clone(),
+        deprecations: file.deprecations.iter().cloned().map(Into::into).collect(),
     }
 }
 

@@ -230,6 +230,7 @@ pub fn xcom(ti: &TaskInstance, key: &str, value: serde_json::Value) -> XCom {
         map_index: ti.map_index,
         key: key.to_owned(),
         value,
+        object: None,
         created_at: at(40),
     }
 }

@@ -21,7 +21,7 @@ async fn started(installation: &Installation) -> (Node, Hand, v1::DagRun) {
 }
 
 fn xcom(key: &str, value: serde_json::Value) -> XComValue {
-    XComValue { key: key.to_owned(), value, mapped_length: None }
+    XComValue { key: key.to_owned(), value, object: None, mapped_length: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +169,7 @@ async fn oversized_xcoms_and_logs_are_refused_with_their_option() {
     let large = vec![xcom("k", serde_json::json!("x".repeat(2_000)))];
     let answer = hand.report(key, token, AttemptOutcome::Success, large, 0).await.unwrap();
     assert_eq!(answer.results[0].error, "too_large");
-    assert!(answer.results[0].message.contains("scheduler.xcom_max_bytes"));
+    assert!(answer.results[0].message.contains("xcom.inline_max_bytes"));
     let log = v1::AppendLogRequest {
         attempt: Some(v1::AttemptRef::new(key, token)),
         offset: 9_000,

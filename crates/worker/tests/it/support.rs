@@ -187,7 +187,7 @@ pub fn guest(world: &World) -> GuestEnv {
         guest_package_dir: root.join("python"),
         home: world.dir.path().join("guest"),
         extra_env: Vec::new(),
-            warm_dags: std::time::Duration::from_secs(60),
+        warm_dags: std::time::Duration::from_secs(60),
     }
 }
 

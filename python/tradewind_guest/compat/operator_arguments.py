@@ -1,0 +1,153 @@
+"""Arguments of provider operators and hooks that were renamed or dropped.
+
+``old -> new`` renames, ``old -> None`` drops, a function makes new arguments from the old value. What the installed
+version of a provider still takes itself is left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tradewind_guest.compat import report
+
+#: What becomes of an argument.
+Change = str | None | Callable[[Any], dict[str, Any]]
+
+_renamed: dict[type, Mapping[str, Change]] = {}
+
+
+def pod_resources(value: Any) -> dict[str, Any]:
+    """Make ``container_resources`` of the ``resources`` that pods had."""
+    from kubernetes.client import models
+
+    if value is None or not isinstance(value, Mapping):
+        return {"container_resources": value}
+    requests = dict(value.get("requests") or {})
+    limits = dict(value.get("limits") or {})
+    for key, amount in value.items():
+        kind, _, name = key.partition("_")
+        if kind not in ("request", "limit") or not name:
+            if key in ("requests", "limits"):
+                continue
+            raise TypeError(
+                f"KubernetesPodOperator(resources={{{key!r}: ...}}): expected request_<resource>, limit_<resource>, "
+                "requests or limits; give container_resources=V1ResourceRequirements(requests=..., limits=...)"
+            )
+        resource = {"gpu": "nvidia.com/gpu", "ephemeral_storage": "ephemeral-storage"}.get(name, name)
+        if amount is not None:
+            (requests if kind == "request" else limits)[resource] = str(amount)
+    return {"container_resources": models.V1ResourceRequirements(requests=requests or None, limits=limits or None)}
+
+
+def pod_deletion(value: Any) -> dict[str, Any]:
+    """Say by ``on_finish_action`` whether the pod is deleted."""
+    return {} if value is None else {"on_finish_action": "delete_pod" if value else "keep_pod"}
+
+
+_POD: dict[str, Change] = {
+    "resources": pod_resources,
+    "is_delete_operator_pod": pod_deletion,
+    "node_selectors": "node_selector",
+    "xcom_push": "do_xcom_push",
+    "full_pod_spec_dict": None,
+    "pod_runtime_info_envs": "env_vars",
+}
+
+_BIGQUERY: dict[str, Change] = {"bigquery_conn_id": "gcp_conn_id", "google_cloud_storage_conn_id": "gcp_conn_id"}
+_GOOGLE: dict[str, Change] = {
+    "google_cloud_conn_id": "gcp_conn_id",
+    "google_cloud_storage_conn_id": "gcp_conn_id",
+    "bigquery_conn_id": "gcp_conn_id",
+    "delegate_to": None,
+}
+_DATE: dict[str, Change] = {"use_task_execution_day": "use_task_logical_date"}
+
+#: ``module:Operator`` -> what became of its old arguments.
+TABLE: dict[str, dict[str, Change]] = {
+    "airflow.providers.cncf.kubernetes.operators.pod:KubernetesPodOperator": _POD,
+    "airflow.providers.slack.operators.slack_webhook:SlackWebhookOperator": {
+        "http_conn_id": "slack_webhook_conn_id",
+        "link_names": None,
+    },
+    "airflow.providers.slack.hooks.slack_webhook:SlackWebhookHook": {
+        "http_conn_id": "slack_webhook_conn_id",
+        "link_names": None,
+    },
+    "airflow.providers.http.operators.http:HttpOperator": {"xcom_push": "do_xcom_push"},
+    "airflow.providers.standard.operators.bash:BashOperator": {"xcom_push": "do_xcom_push", "bash_cmd": "bash_command"},
+    "airflow.providers.standard.operators.trigger_dagrun:TriggerDagRunOperator": {"execution_date": "logical_date"},
+    "airflow.providers.standard.operators.datetime:BranchDateTimeOperator": _DATE,
+    "airflow.providers.standard.operators.weekday:BranchDayOfWeekOperator": _DATE,
+    "airflow.providers.standard.sensors.weekday:DayOfWeekSensor": _DATE,
+    "airflow.providers.standard.sensors.external_task:ExternalTaskMarker": {"execution_date": "logical_date"},
+    "airflow.providers.amazon.aws.operators.athena:AthenaOperator": {"max_tries": "max_polling_attempts"},
+    "airflow.providers.amazon.aws.operators.batch:BatchOperator": {
+        "overrides": "container_overrides",
+        "status_retries": None,
+    },
+    "airflow.providers.amazon.aws.sensors.s3:S3KeySensor": {"s3_conn_id": "aws_conn_id"},
+    "airflow.providers.amazon.aws.hooks.s3:S3Hook": {"s3_conn_id": "aws_conn_id"},
+    "airflow.providers.amazon.aws.transfers.s3_to_redshift:S3ToRedshiftOperator": {"truncate_table": None},
+    "airflow.providers.amazon.aws.transfers.local_to_s3:LocalFilesystemToS3Operator": {"s3_conn_id": "aws_conn_id"},
+    "airflow.providers.apache.spark.operators.spark_submit:SparkSubmitOperator": {"connection_id": "conn_id"},
+    "airflow.providers.apache.hive.operators.hive:HiveOperator": {"hive_conn_id": "hive_cli_conn_id"},
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryInsertJobOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryCheckOperator": _BIGQUERY,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryValueCheckOperator": _BIGQUERY,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryIntervalCheckOperator": _BIGQUERY,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryGetDataOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryCreateEmptyDatasetOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryDeleteDatasetOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryCreateTableOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryDeleteTableOperator": _GOOGLE,
+    "airflow.providers.google.cloud.sensors.bigquery:BigQueryTableExistenceSensor": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.gcs_to_bigquery:GCSToBigQueryOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.bigquery_to_gcs:BigQueryToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.gcs_to_gcs:GCSToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.local_to_gcs:LocalFilesystemToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.gcs:GCSCreateBucketOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.gcs:GCSDeleteObjectsOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.gcs:GCSListObjectsOperator": _GOOGLE,
+    "airflow.providers.google.cloud.sensors.gcs:GCSObjectExistenceSensor": _GOOGLE,
+    "airflow.providers.google.cloud.operators.dataproc:DataprocSubmitJobOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.dataproc:DataprocCreateClusterOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.dataproc:DataprocDeleteClusterOperator": _GOOGLE,
+    "airflow.providers.ssh.operators.ssh:SSHOperator": {"timeout": "cmd_timeout"},
+    "airflow.providers.docker.operators.docker:DockerOperator": {"volumes": None, "xcom_push": "do_xcom_push"},
+}
+
+
+def remember(kind: type, renamed: Mapping[str, Change]) -> None:
+    """Note what an operator's ``partial`` has to rename."""
+    _renamed[kind] = renamed
+
+
+def of_class(kind: type) -> Mapping[str, Change]:
+    """Return the old arguments of a class and of those above it."""
+    found: dict[str, Change] = {}
+    for base in reversed(kind.__mro__):
+        found.update(_renamed.get(base, {}))
+    return found
+
+
+def rename(operator: str, renamed: Mapping[str, Change], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return ``kwargs`` with the old arguments as those of today."""
+    old_ones = renamed.keys() & kwargs.keys()
+    if not old_ones:
+        return kwargs
+    kwargs = dict(kwargs)
+    for old in sorted(old_ones):
+        change = renamed[old]
+        value = kwargs.pop(old)
+        if change is None:
+            report.use(f"{operator}({old}=)", "leave it out", "it has no effect any more", argument=True)
+            continue
+        new = {change: value} if isinstance(change, str) else change(value)
+        said = ", ".join(f"{name}=" for name in new) if new else "leave it out"
+        report.use(f"{operator}({old}=)", f"{operator}({said})", argument=True)
+        for name, made in new.items():
+            if name in kwargs:
+                raise TypeError(f"{operator}() got both {old!r} (Airflow 2) and {name!r} (its name today): give {name!r} only")
+            kwargs[name] = made
+    return kwargs
