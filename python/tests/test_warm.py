@@ -301,6 +301,7 @@ ALLOWED = {
     "import": "import rich_helper, sqlite3, multiprocessing, asyncio, concurrent.futures, http.client",
     # numpy's linear algebra starts threads, and ends them before each fork.
     "numpy": "import numpy as np\nnp.ones((500, 500)) @ np.ones((500, 500))",
+    "sklearn": "from sklearn.ensemble import RandomForestClassifier",
     "pandas": "import pandas as pd\nframe = pd.DataFrame({'a': [1]})",
     "task group": (
         "from airflow.sdk import task, task_group, dag\n@dag\ndef more():\n    @task_group\n    def group():\n"
