@@ -139,6 +139,20 @@ def test_each_task_draws_its_own_random_numbers(warm: WarmFile, root: Path) -> N
     assert not set(first) & set(second)
 
 
+def test_each_task_draws_its_own_numbers_of_numpy(supervisor: Supervisor, root: Path) -> None:
+    code = """
+import numpy as np
+def look():
+    return [str(np.random.rand()), str(int((np.ones((300, 300)) @ np.ones((300, 300))).sum()))]
+"""
+    (root / "n.py").write_text(HEAD + code + DAG)
+    file = WarmFile(supervisor, root, "n.py")
+    first, second = (returned(file.task(root, "n.py", "d", "look")) for _ in range(2))
+    file.close()
+    assert first[0] != second[0]
+    assert first[1] == second[1] == str(300**3)
+
+
 def test_the_file_is_loaded_once(warm: WarmFile, root: Path) -> None:
     (root / "rich.py").write_text("raise RuntimeError('loaded again')")
     assert warm.task(root, "rich.py", "d", "look").exit["code"] == 0
@@ -235,6 +249,9 @@ REFUSED = {
     "random seed": ("random.seed(3)", "uses random numbers"),
     "uuid": ("run = uuid.uuid4()", "uses random numbers"),
     "entropy": ("run = os.urandom(4)", "uses random numbers"),
+    "numpy seed": ("import numpy as np\nnp.random.seed(3)", "numpy's random numbers"),
+    "numpy draw": ("import numpy as np\nnp.random.rand()", "numpy's random numbers"),
+    "numpy generator": ("import numpy as np\nrng = np.random.default_rng()", "uses random numbers"),
     "attempt": ("mine = os.environ.get('OWN')", "looks at OWN"),
     "environment": ("copied = dict(os.environ)", "takes a copy of the environment"),
     "parsing context": ("wanted = get_parsing_context().dag_id", "_AIRFLOW_PARSING_CONTEXT_DAG_ID"),
@@ -266,6 +283,15 @@ def test_a_file_that_cannot_be_shared_is_refused(supervisor: Supervisor, root: P
         file.close()
 
 
+def test_generators_of_libraries_are_seen(supervisor: Supervisor, root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    packages = tmp_path_factory.mktemp("packages")
+    (packages / "draws.py").write_text("import numpy, os\nRNG = numpy.random.default_rng()\nKEY = os.urandom(4)\n")
+    (root / "bad.py").write_text(f"{HEAD}sys.path.insert(0, {str(packages)!r})\nimport draws\nlook = int\n{DAG}")
+    file = WarmFile(supervisor, root, "bad.py")
+    file.close()
+    assert file.refusal == "it makes a random number generator of numpy"
+
+
 ALLOWED = {
     "clock": "now = time.time()",
     "reads": "text = Path(__file__).read_text()",
@@ -273,6 +299,10 @@ ALLOWED = {
     "ended thread": "thread = threading.Thread(target=int)\nthread.start()\nthread.join()",
     "path": "here = Path(__file__).resolve().parent\nsys.path.insert(0, str(here))",
     "import": "import rich_helper, sqlite3, multiprocessing, asyncio, concurrent.futures, http.client",
+    # numpy's linear algebra starts threads, and ends them before each fork.
+    "numpy": "import numpy as np\nnp.ones((500, 500)) @ np.ones((500, 500))",
+    "sklearn": "from sklearn.ensemble import RandomForestClassifier",
+    "pandas": "import pandas as pd\nframe = pd.DataFrame({'a': [1]})",
     "task group": (
         "from airflow.sdk import task, task_group, dag\n@dag\ndef more():\n    @task_group\n    def group():\n"
         "        @task\n        def one():\n            return 1\n        one()\n    group()\nmore()"
