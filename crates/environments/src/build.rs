@@ -38,7 +38,7 @@ pub(crate) struct Build<'b> {
 impl Build<'_> {
     /// Builds it and answers the folder that it is in, below `work`.
     pub(crate) async fn run(&self) -> Result<PathBuf, EnvironmentError> {
-        let folder = self.lay_out().await?;
+        let LaidOut { folder, has_hashes } = self.lay_out().await?;
         let venv = self.work.join("venv");
         let uv = Uv { program: self.uv, folder: &folder, until: Instant::now() + self.limit, limit: self.limit };
 
@@ -69,8 +69,11 @@ impl Build<'_> {
             [source.into(), guest.join("wanted.txt").into(), "--constraints".into(), guest.join("pins.txt").into()];
         self.step(&uv, args(&compile).chain(rest).chain(inputs)).await?;
 
-        // Files of a lock are installed first, where their hashes are checked; they are in the other list as well.
-        let locked = (source == LOCKED_PLAIN).then_some(LOCKED);
+        // What came with hashes is installed first, where they are checked; it is in the other list as well.
+        let locked = match source {
+            LOCKED_PLAIN => Some(LOCKED),
+            file => has_hashes.then_some(file),
+        };
         for list in locked.into_iter().chain([RESOLVED]) {
             // Compiled here, once: a task must not spend its time on it.
             let install = ["pip", "install", "--quiet", "--no-deps", "--compile-bytecode", "--python"];
@@ -91,9 +94,8 @@ impl Build<'_> {
         Err(EnvironmentError(messages::failed(self.environment, self.base, &stderr)))
     }
 
-    /// Copies the definition, checks that it is what its hash says, and writes the guest's part. Answers the folder to
-    /// call `uv` in.
-    async fn lay_out(&self) -> Result<PathBuf, EnvironmentError> {
+    /// Copies the definition, checks that it is what its hash says, and writes the guest's part.
+    async fn lay_out(&self) -> Result<LaidOut, EnvironmentError> {
         let (root, work, base) = (self.root.to_owned(), self.work.to_owned(), self.base.clone());
         let environment = self.environment.clone();
         let done = tokio::task::spawn_blocking(move || lay_out(&environment, &base, &root, &work)).await;
@@ -102,16 +104,26 @@ impl Build<'_> {
     }
 }
 
+/// A definition, ready to be built.
+struct LaidOut {
+    /// Where to call `uv`.
+    folder: PathBuf,
+    /// Whether the requirements say what their files must hash to.
+    has_hashes: bool,
+}
+
 fn args(words: &[&str]) -> impl Iterator<Item = OsString> {
     words.iter().map(OsString::from).collect::<Vec<_>>().into_iter()
 }
 
-fn lay_out(environment: &Environment, base: &Base, root: &Path, work: &Path) -> Result<PathBuf, String> {
+fn lay_out(environment: &Environment, base: &Base, root: &Path, work: &Path) -> Result<LaidOut, String> {
     let definition = work.join("definition");
+    let mut has_hashes = false;
     let mut files = Vec::new();
     for rel in &environment.files {
         let bytes = std::fs::read(root.join(rel)).map_err(|error| format!("{rel}: {error}"))?;
         write(&definition.join(rel), &bytes)?;
+        has_hashes |= std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("--hash="));
         files.push((rel.as_str(), BlobHash::from(sha256_hex(&bytes))));
     }
     let files = files.iter().map(|(rel, blob)| (*rel, blob));
@@ -130,7 +142,8 @@ fn lay_out(environment: &Environment, base: &Base, root: &Path, work: &Path) -> 
     };
     // The versions that an earlier result holds are preferred.
     write(&folder.join(RESOLVED), base.lock.as_bytes())?;
-    Ok(folder)
+    let is_project = matches!(environment.packages, PackageSource::Project { .. });
+    Ok(LaidOut { folder, has_hashes: has_hashes && !is_project })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

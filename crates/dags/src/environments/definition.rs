@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::Value;
 use tradewind_types::PackageSource;
 
-use super::declare::Packages;
+use super::{declare::Packages, locked};
 use crate::scan::Scan;
 
 /// The packages of an environment and the files that define it.
@@ -42,8 +42,15 @@ pub(crate) fn follow(scan: &Scan, folder: &str, named: &Packages) -> Result<Defi
         files.insert(file.clone());
         let lock = Some(beside("uv.lock")).filter(|lock| scan.files.contains_key(lock));
         files.extend(lock.clone());
+        let project = table_of(scan, &file)?;
+        if let Some(lock) = &lock {
+            let stale = locked::fault(&project, &table_of(scan, lock)?);
+            stale.map_or(Ok(()), |why| {
+                Err(Fault::new(format!("{lock} does not fit {file}: {why}; run \"uv lock\" there")))
+            })?;
+        }
         files.extend(Some(beside("uv.toml")).filter(|settings| scan.files.contains_key(settings)));
-        path_sources(scan, &file, &path, &mut files)?;
+        path_sources(scan, &project, &file, &path, &mut files)?;
         PackageSource::Project { file, lock }
     } else {
         known(scan, &path).map_err(Fault::new)?;
@@ -191,16 +198,25 @@ impl<'l> Line<'l> {
     }
 }
 
-/// Takes along what `[tool.uv.sources]` names by a path.
-fn path_sources(scan: &Scan, file: &str, folder: &str, files: &mut BTreeSet<String>) -> Result<(), Fault> {
+fn table_of(scan: &Scan, file: &str) -> Result<toml::Table, Fault> {
     let text = text_of(scan, file)?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    text.parse().map_err(|error: toml::de::Error| {
         let offset = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1;
         let place = Some((file.to_owned(), u32::try_from(line).unwrap_or(u32::MAX)));
         Fault { place, message: format!("it is not TOML: {}", error.message()) }
-    })?;
-    let sources = ["tool", "uv", "sources"].iter().try_fold(&table, |table, key| table.get(*key)?.as_table());
+    })
+}
+
+/// Takes along what `[tool.uv.sources]` of a `pyproject.toml` names by a path.
+fn path_sources(
+    scan: &Scan,
+    project: &toml::Table,
+    file: &str,
+    folder: &str,
+    files: &mut BTreeSet<String>,
+) -> Result<(), Fault> {
+    let sources = ["tool", "uv", "sources"].iter().try_fold(project, |table, key| table.get(*key)?.as_table());
     for source in sources.into_iter().flat_map(toml::Table::values) {
         let of = |source: &Value| source.get("path").and_then(Value::as_str).map(ToOwned::to_owned);
         let paths: Vec<String> = match source {

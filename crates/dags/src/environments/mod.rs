@@ -4,6 +4,7 @@
 mod declare;
 mod definition;
 mod layout;
+mod locked;
 
 pub(crate) use layout::{Claim, Layout};
 

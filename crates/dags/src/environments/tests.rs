@@ -40,7 +40,14 @@ fn wrong(layout: &Layout, file: &str) -> String {
 
 /// The only problem of a `tradewind.toml` beside `a.py`, as `line: message`, and what `a.py` is told.
 fn of_toml(text: &str) -> (String, String) {
-    let layout = layout(&[("tradewind.toml", text), ("a.py", DAG), ("r.txt", ""), ("bad.txt", "x\n-e ./lib\n")]);
+    let layout = layout(&[
+        ("tradewind.toml", text),
+        ("a.py", DAG),
+        ("r.txt", ""),
+        ("bad.txt", "x\n-e ./lib\n"),
+        ("stale/pyproject.toml", "[project]\nname = \"s\"\ndependencies = [\"humanize\"]\n"),
+        ("stale/uv.lock", "version = 1\n[[package]]\nname = \"s\"\n"),
+    ]);
     let problems: Vec<&Problem> = layout.problems.values().flatten().collect();
     assert_eq!(problems.len(), 1, "{problems:?}");
     let problem = problems[0];
@@ -67,7 +74,7 @@ files = ["team/**"]
         ("common.txt", "# nothing"),
         ("forecast/wheels/a-1-py3-none-any.whl", "zip"),
         ("pyproject.toml", "[project]\nname = \"dags\"\n"),
-        ("uv.lock", "version = 1"),
+        ("uv.lock", "version = 1\n[[package]]\nname = \"dags\"\nversion = \"1\"\n"),
         ("forecast/deep/a.py", DAG),
         ("weekly.py", DAG),
         ("x/a_old.py", DAG),
@@ -141,6 +148,7 @@ fn slips_are_named_with_line_field_and_mend() {
             3,
             &["a.py", "\"a\" (line 1)"],
         ),
+        ("[environments.a]\nproject = \"stale\"", 2, &["stale/uv.lock does not fit", "\"humanize\"", "uv lock"]),
         ("[scheduler]\nparallelism = 3", 1, &["[scheduler]", "--config"]),
         ("[enviroments.a]\nrequirements = \"r.txt\"", 1, &["did you mean \"environments\""]),
         ("[environments.a\n", 1, &["not TOML"]),
