@@ -24,6 +24,9 @@ sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE), str(HERE / "dags")]
 from harness import Client, Standalone, eventually  # noqa: E402
 from servers import USER, Ftp, Mail, Ssh, Web, aws_server, ftp_server, mail_server, ssh_server, web_server  # noqa: E402
 
+#: Where buckets need no location.
+REGION = "us-east-1"
+
 #: How long all DAGs together may take, on a machine that does other things, too.
 PATIENCE = float(os.environ.get("TRADEWIND_TEST_PROVIDERS_PATIENCE", "600"))
 #: Some providers take seconds to import, and much longer where the machine is busy; nothing here is about lost leases.
@@ -84,7 +87,7 @@ class Run:
         return self._xcoms
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
-        return next(row["value"] for row in self.xcoms() if (row["task_id"], row["key"]) == (task_id, key))
+        return plain(next(row["value"] for row in self.xcoms() if (row["task_id"], row["key"]) == (task_id, key)))
 
     def log(self, task_id: str) -> str:
         return self.client.run("tasks", "logs", self.dag_id, self.run_id, task_id)
@@ -99,10 +102,19 @@ class Run:
         assert not wrong, f"{self.dag_id}: {wrong}\n{logs}"
 
 
+def plain(value: Any) -> Any:
+    """An XCom's value without what Airflow wraps tuples and the like in."""
+    if isinstance(value, dict):
+        if value.get("__classname__", "").startswith("builtins."):
+            return plain(value["__data__"])
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
 def aws_arguments(address: str) -> dict[str, str]:
     return {
         "endpoint_url": address,
-        "region_name": "eu-west-1",
+        "region_name": REGION,
         "aws_access_key_id": "test",
         "aws_secret_access_key": "test",
     }
@@ -177,9 +189,7 @@ def main_system(world: World) -> Standalone:
 
 def storage_system(world: World) -> Standalone:
     """XComs in S3, and AWS Systems Manager for secrets."""
-    world.boto("s3").create_bucket(
-        Bucket="xcoms", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    world.boto("s3").create_bucket(Bucket="xcoms")
     client = world.boto("ssm")
     client.put_parameter(Name="/airflow/connections/from_backend", Value="http://by-ssm", Type="SecureString")
     client.put_parameter(Name="/airflow/variables/from_backend", Value="by-ssm", Type="SecureString")
@@ -237,7 +247,7 @@ def service(name: str, scheme: str) -> str:
 
 
 def add_aws(client: Client, world: World) -> None:
-    extra = {"endpoint_url": world.aws, "region_name": "eu-west-1"}
+    extra = {"endpoint_url": world.aws, "region_name": REGION}
     client.run(
         "connections", "add", "aws_default", "--conn-type", "aws", "--conn-login", "test", "--conn-password", "test",
         "--conn-extra", json.dumps(extra),
@@ -253,7 +263,6 @@ def fill_store(client: Client, world: World) -> None:
         "pg": service("POSTGRES", "postgres"),
         "maria": service("MYSQL", "mysql"),
         "maria_bulk": service("MYSQL", "mysql") + "?local_infile=true",
-        "lite": f"sqlite:///{world.scratch}/lite.db",
         "web": web,
         "ftp": f"ftp://{USER}:{world.ftp.password}@127.0.0.1:{world.ftp.port}",
     }
@@ -262,8 +271,9 @@ def fill_store(client: Client, world: World) -> None:
     local = {"host": "127.0.0.1", "login": USER}
     api = f"http://127.0.0.1:{world.web.port}"
     objects = {
+        "lite": {"conn_type": "sqlite", "host": f"{world.scratch}/lite.db"},
         "redis": {"conn_type": "redis", "host": "127.0.0.1", "port": redis.port, "password": redis.password,
-                  "extra": {"db": 0}},
+                  "extra": {"db": 0, "decode_responses": True}},
         "smtp_default": {**local, "conn_type": "smtp", "port": world.mail.port, "password": world.mail.password,
                          "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "tradewind@example.com"}},
         "sftp": {**local, "conn_type": "sftp", "port": world.ssh.port, "password": world.ssh.password,

@@ -59,9 +59,8 @@ with DAG("amazon_s3", schedule=None, start_date=START, tags=["providers"]):
     transform = S3FileTransformOperator(
         task_id="transform",
         source_s3_key="s3://harbour/out/copy.txt",
-        dest_s3_key="s3://harbour/out/sorted.txt",
-        transform_script="/usr/bin/sort",
-        script_args=["-r", "-o"],
+        dest_s3_key="s3://harbour/out/transformed.txt",
+        transform_script="/bin/cp",
         replace=True,
     )
     names = S3ListOperator(task_id="names", bucket="harbour", prefix="out/")

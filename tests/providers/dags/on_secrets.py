@@ -58,7 +58,10 @@ with DAG("secrets", schedule=None, start_date=datetime(2025, 1, 1), tags=["provi
         " {{ var.value.everywhere }} {{ var.json.shape.side }} {{ var.value.get('nowhere', 'fallback') }}",
     )
     BashOperator(
-        task_id="rendered", bash_command="echo {{ conn.in_store.password }}; true", env={"P": "{{ conn.env_uri.password }}"}
+        task_id="rendered",
+        bash_command="echo {{ conn.in_store.password }}",
+        env={"P": "{{ conn.env_uri.password }}"},
+        do_xcom_push=False,
     )
 
     @task

@@ -94,7 +94,7 @@ def make(name: str) -> DAG:
             column_mapping={"price": {"min": {"geq_to": 10}, "null_check": {"equal_to": 0}}},
         )
         table = SQLTableCheckOperator(
-            task_id="table", conn_id=conn_id, table="fruit", checks={"rows": {"check_statement": "COUNT(*) >= 3"}}
+            task_id="table", conn_id=conn_id, table="fruit", checks={"enough": {"check_statement": "COUNT(*) >= 3"}}
         )
         value = SQLValueCheckOperator(
             task_id="value", conn_id=conn_id, sql="SELECT price FROM fruit WHERE id = 2", pass_value=20
