@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ class World:
 
     def boto(self, service: str) -> Any:
         return boto3.client(service, **aws_arguments(self.aws))
+
+    def notes(self, dag_id: str) -> list[dict[str, str]]:
+        """What the listener of the plugins folder heard about a DAG."""
+        lines = (self.scratch / "notes.jsonl").read_text().splitlines()
+        return [note for note in map(json.loads, lines) if note["dag"] == dag_id]
 
     def run(self, dag_id: str, system: str = "main") -> Run:
         return Run(self.systems[system].client, dag_id, self.runs[system, dag_id])
@@ -171,18 +176,23 @@ def main_system(world: World) -> Standalone:
             **aws_arguments(world.aws),
         },
         AIRFLOW_CONN_ENV_URI=uri,
-        AIRFLOW_CONN_ENV_JSON=as_json,
         AIRFLOW_CONN_IN_STORE_AND_ENV="http://by-env",
         AIRFLOW_CONN_EVERYWHERE="http://by-env",
         AIRFLOW_VAR_IN_STORE_AND_ENV="by-env",
         AIRFLOW_VAR_EVERYWHERE="by-env",
-        AIRFLOW_VAR_ONLY_ENV="by-env",
         AIRFLOW_VAR_ENV_API_KEY=world.secrets["env_variable"],
         AIRFLOW_VAR_SHAPE={"side": 4},
         # FTP, S3 and the like are on this machine: no proxy.
         NO_PROXY="*",
     )
-    system = Standalone(world.folder / "main", {**env, **PATIENT})
+    # As a worker of Airflow has them: variables of the process itself.
+    process = {
+        "AIRFLOW_CONN_ENV_JSON": json.dumps(as_json),
+        "AIRFLOW_VAR_ONLY_ENV": "by-env",
+        "AIRFLOW_VAR_EVERYWHERE": "by the process, but worker.env wins",
+        "AIRFLOW__CORE__FERNET_KEY": "not for user code",
+    }
+    system = Standalone(world.folder / "main", {**env, **process, **PATIENT})
     shutil.copytree(HERE / "dags", system.dags, dirs_exist_ok=True)
     return system
 
@@ -322,12 +332,32 @@ def finish_all(world: World) -> None:
     """Waits for the end of every run. What became of it is for the tests."""
     deadline = time.monotonic() + PATIENCE
     open_runs = dict(world.runs)
+    arrivals = late_arrivals(world)
     while open_runs:
+        for (dag_id, task_id), arrive in list(arrivals.items()):
+            run_id = world.runs["main", dag_id]
+            if world.systems["main"].client.states(dag_id, run_id)[task_id] == "deferred":
+                arrive()
+                del arrivals[dag_id, task_id]
         assert time.monotonic() < deadline, f"these runs do not end: {unfinished(world, open_runs)}"
         for (name, dag_id), run_id in list(open_runs.items()):
             if world.systems[name].client.run_state(dag_id, run_id) in ("success", "failed"):
                 del open_runs[name, dag_id]
         time.sleep(0.5)
+
+
+def late_arrivals(world: World) -> dict[tuple[str, str], Callable[[], object]]:
+    """What sensors wait for: it comes when they have been deferred."""
+
+    def send() -> None:
+        client = world.boto("sqs")
+        client.send_message(QueueUrl=client.get_queue_url(QueueName="deferred")["QueueUrl"], MessageBody="late")
+
+    return {
+        ("amazon_s3", "deferred"): lambda: world.boto("s3").put_object(Bucket="harbour", Key="late/x.txt", Body=b"late"),
+        ("amazon_messages", "receive_deferred"): send,
+        ("standard", "deferred"): lambda: (world.scratch / "flag").touch(),
+    }
 
 
 def unfinished(world: World, runs: dict[tuple[str, str], str]) -> dict[str, dict[str, str]]:

@@ -106,11 +106,12 @@ def make(name: str) -> DAG:
             min_threshold=25,
             max_threshold=35,
         )
+        check = SQLCheckOperator(task_id="check", conn_id=conn_id, sql="SELECT count(*) FROM fruit")
         fails = SQLCheckOperator(task_id="check_fails", conn_id=conn_id, sql="SELECT 0")
         sensor = SqlSensor(
             task_id="sensor", conn_id=conn_id, sql="SELECT count(*) FROM fruit", mode="reschedule", poke_interval=1
         )
-        create >> insert >> [select, columns, table, value, threshold, fails, sensor]
+        create >> insert >> [select, columns, table, value, threshold, check, fails, sensor]
         branch(name, conn_id, insert)
     return dag
 
