@@ -14,6 +14,8 @@ from typing import Any
 
 #: Most memory that a load may add to a process that stays.
 _MAX_GROWTH = 512 << 20
+#: Modules whose objects live in several processes at once.
+_SHARING = ("multiprocessing.synchronize", "multiprocessing.queues", "multiprocessing.heap")
 #: Whose handler for SIGALRM every load leaves.
 _ALARM_MODULE = "airflow.dag_processing.importers.python_importer"
 
@@ -112,7 +114,8 @@ def _private_bytes() -> int:
 
 def _shared_things() -> int:
     util = sys.modules.get("multiprocessing.util")
-    return len(util._afterfork_registry) if util else 0
+    known = list(util._afterfork_registry.values()) if util else []
+    return sum(type(thing).__module__ in _SHARING for thing in known)
 
 
 def _why_numpy() -> str | None:

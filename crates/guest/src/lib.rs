@@ -13,6 +13,8 @@ mod control;
 mod further;
 mod host;
 mod logs;
+mod memory;
+mod notes;
 mod parse;
 mod questions;
 mod report;

@@ -117,7 +117,10 @@ impl WarmFiles {
             if table.len() >= MAX_KNOWN {
                 forget_oldest(&mut table);
             }
-            table.insert(key.clone(), Entry { state: State::Seen, since: now, used: now, is_known: false, _keeper: None });
+            table.insert(
+                key.clone(),
+                Entry { state: State::Seen, since: now, used: now, is_known: false, _keeper: None },
+            );
             return Found::Nothing;
         };
         let age = now - entry.since;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tradewind_config::Config;
+use tradewind_environments::EnvironmentOptions;
 use tradewind_guest::GuestEnv;
 
 use super::backends::absolute;
@@ -14,6 +15,8 @@ use crate::errors::CliError;
 
 /// The folder that a prepared environment has when nothing is configured.
 const DEFAULT_INTERPRETER: &str = ".venv/bin/python";
+/// The folder of environments below that of a worker or a DAG processor.
+pub const ENVIRONMENTS: &str = "environments";
 /// What makes a folder the one that holds the guest's package.
 const GUEST_PACKAGE: &str = "tradewind_guest/__init__.py";
 
@@ -57,6 +60,38 @@ pub fn environment(config: &Config, home: &Path) -> Result<Option<GuestEnv>, Cli
         // The configuration is validated: the number is finite and not negative.
         warm_dags: Duration::try_from_secs_f64(config.python.warm_dag_secs).unwrap_or_default(),
     }))
+}
+
+/// How environments of DAG files are built and kept; `default_dir` when the configuration names no folder.
+///
+/// # Errors
+/// Names the option that is wrong.
+pub fn environment_options(config: &Config, default_dir: &Path) -> Result<EnvironmentOptions, CliError> {
+    let options = &config.python;
+    let seconds = |option: &str, value: f64| {
+        Duration::try_from_secs_f64(value)
+            .map_err(|_| CliError::usage(format!("{option}: {value} is not a number of seconds")))
+    };
+    Ok(EnvironmentOptions {
+        dir: Some(absolute(options.environments_dir.as_deref().unwrap_or(default_dir))?),
+        uv: options.uv.as_deref().map(absolute).transpose()?,
+        cache_bytes: options.environment_cache_bytes,
+        idle: seconds("python.environment_idle_secs", options.environment_idle_secs)?,
+        warm: usize::try_from(options.environment_warm).unwrap_or(usize::MAX),
+        build_timeout: seconds("python.build_timeout_secs", options.build_timeout_secs)?,
+    })
+}
+
+/// Lets a system with a home folder of its own use the environments of the configured one: call it before `home.dir` and
+/// `worker.dir` change.
+///
+/// # Errors
+/// A path cannot be made absolute.
+pub fn share_environments(config: &mut Config) -> Result<(), CliError> {
+    if config.python.environments_dir.is_none() {
+        config.python.environments_dir = Some(super::settings::worker_dir(config)?.join(ENVIRONMENTS));
+    }
+    Ok(())
 }
 
 /// What Airflow in the guest must agree on with this process; what the configuration sets for tasks comes last and wins.
