@@ -91,6 +91,15 @@ class Supervisor:
         return job.result()
 
     def task(self, root: Path, file: str, dag_id: str, task_id: str, **context: Any) -> TaskResult:
+        return self._task(root, context).converse(startup(dag_id, task_id, file, **context))
+
+    def start(self, root: Path, file: str, dag_id: str, task_id: str) -> Job:
+        """Begin a task and leave it to itself."""
+        job = self._task(root, {})
+        job.reply(0, startup(dag_id, task_id, file))
+        return job
+
+    def _task(self, root: Path, context: dict[str, Any]) -> Job:
         prelude = {
             "env": context.pop("env", {}),
             "bundle_name": "dags",
@@ -98,8 +107,7 @@ class Supervisor:
             "working_dir": str(self.home),
             "bytecode_dir": str(self.home / "bytecode"),
         }
-        job = self.fork("task", prelude)
-        return job.converse(startup(dag_id, task_id, file, **context))
+        return self.fork("task", prelude)
 
 
 def startup(dag_id: str, task_id: str, file: str, **context: Any) -> dict[str, Any]:
@@ -237,6 +245,50 @@ class TriggerHost:
         self.job.channel.close()
 
 
+class WarmFile:
+    """A warm file process and its control channel."""
+
+    def __init__(self, supervisor: Supervisor, root: Path, file: str, **changes: Any) -> None:
+        supervisor._next_job += 1
+        self.number = supervisor._next_job
+        self.supervisor, self.root, self.file = supervisor, root, file
+        self.home = supervisor.home
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        work = root.parent / f"{root.name}-work-{self.number}"
+        work.mkdir()
+        prelude = {
+            "bundle_name": "dags",
+            "bundle_dir": str(root),
+            "working_dir": str(work),
+            "bytecode_dir": str(self.home / "bytecode" / f"warm-{self.number}"),
+            "dag_rel_path": file,
+            "own_env": ["OWN"],
+            "is_known": False,
+            **changes,
+        }
+        self.control.send(json.dumps(prelude).encode())
+        order = json.dumps({"op": "fork", "id": self.number, "kind": "warm"}).encode()
+        socket.send_fds(supervisor.control, [order], [theirs.fileno()])
+        theirs.close()
+        self.events: list[dict[str, Any]] = []
+        self._next_job = self.number * 1_000_000
+        self.control.settimeout(60)
+        answer = json.loads(self.control.recv(65536) or '{"event": "gone"}')
+        self.refusal = answer.get("why")
+        self.pid = answer.get("pid")
+
+    wait_event = Supervisor.wait_event
+    order = Supervisor.order
+    fork = Supervisor.fork
+    task = Supervisor.task
+    start = Supervisor.start
+    _task = Supervisor._task
+
+    def close(self) -> None:
+        self.control.close()
+        self.supervisor.wait_event("exited", self.number)
+
+
 class TaskResult:
     """What a task said and did."""
 
@@ -254,7 +306,7 @@ class TaskResult:
 class Job:
     """The supervisor's ends of one forked job."""
 
-    def __init__(self, supervisor: Supervisor, number: int, kind: str) -> None:
+    def __init__(self, supervisor: Supervisor | WarmFile, number: int, kind: str) -> None:
         self.supervisor = supervisor
         self.number = number
         pairs = [socket.socketpair() for _ in range(4)]

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import os
 import signal
 import socket
 import sys
 import traceback
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tradewind_guest import wire
+from tradewind_guest import streams, wire
+
+if TYPE_CHECKING:
+    from tradewind_guest.warm import Loaded
 
 
-def run(kind: str, fds: list[int]) -> NoReturn:
-    """Run one job in this freshly forked process and end it. Nothing returns into the zygote's loop."""
+def run(kind: str, fds: list[int], loaded: Loaded | None) -> NoReturn:
+    """Run one job in this freshly forked process and end it. Nothing returns into the zygote's loop.
+
+    ``loaded`` is the DAG file of a warm file process.
+    """
     code = 125
     try:
-        code = _run(kind, fds)
+        code = _run(kind, fds) if loaded is None else _run_loaded(fds, loaded)
     except SystemExit as end:
         code = _exit_code(end)
     except BaseException:
@@ -31,13 +36,17 @@ def run(kind: str, fds: list[int]) -> NoReturn:
 
 def _run(kind: str, fds: list[int]) -> int:
     sys.excepthook = sys.__excepthook__
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(signum, signal.SIG_DFL)
+    _reset_signals()
     # Functions that were registered before the fork belong to the zygote.
     atexit._clear()
 
     job = socket.socket(fileno=fds[0])
-    _redirect(fds[1], fds[2])
+    if kind == "warm":
+        from tradewind_guest import warm, zygote
+
+        warm.run(job, zygote.serve_loaded)
+    streams.redirect(fds[1], fds[2])
+    streams.renew()
     prelude = wire.read_prelude(job)
     match kind:
         case "task":
@@ -65,19 +74,20 @@ def _run(kind: str, fds: list[int]) -> int:
     return 0
 
 
-def _redirect(stdout: int, stderr: int) -> None:
-    for name, source, target in (("stdout", stdout, 1), ("stderr", stderr, 2)):
-        os.dup2(source, target)
-        os.close(source)
-        # Whatever the locale says, printing any text must work.
-        stream = io.TextIOWrapper(
-            os.fdopen(target, "wb", closefd=False),
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-        )
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+def _run_loaded(fds: list[int], loaded: Loaded) -> int:
+    """Run a task of a loaded file. Hooks, streams and functions for the end are those that the load left."""
+    from tradewind_guest import task_host
+
+    _reset_signals()
+    streams.redirect(fds[1], fds[2])
+    job = socket.socket(fileno=fds[0])
+    task_host.run(wire.read_prelude(job), job, fds[3], loaded)
+    return 0
+
+
+def _reset_signals() -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 def _exit_code(end: SystemExit) -> int:
@@ -93,7 +103,5 @@ def _end(code: int) -> NoReturn:
     # Only what the job registered itself runs here, not the zygote's.
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
+    streams.flush()
     os._exit(code)

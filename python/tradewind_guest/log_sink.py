@@ -5,7 +5,9 @@ Setting up logging walks over all loggers of the process, which takes longer tha
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 
 class Sink:
@@ -16,6 +18,16 @@ class Sink:
 
     def __init__(self) -> None:
         self._fd: int | None = None
+        self._kept: list[bytes] | None = None
+
+    @contextlib.contextmanager
+    def kept(self, lines: list[bytes]) -> Iterator[None]:
+        """Put what is written into ``lines`` for a while."""
+        self._kept = lines
+        try:
+            yield
+        finally:
+            self._kept = None
 
     def open(self, fd: int) -> None:
         self._fd = fd
@@ -25,6 +37,8 @@ class Sink:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
+        elif self._kept is not None:
+            self._kept.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tradewind_guest import missing_modules
+
 
 def explain(text: str, file: str | None, memory_limit_bytes: int | None = None) -> dict[str, Any]:
     """Split a formatted traceback (or a bare message) into message, line of the DAG file, and traceback."""
     message = _last_exception(text)
     return {
-        "message": _in_plain_words(message, memory_limit_bytes),
+        "message": _in_plain_words(message, text, memory_limit_bytes),
         "line": _line_of(text, file) if file else None,
         "traceback": _without_loader(text) if "Traceback (most recent call last)" in text else None,
     }
@@ -45,20 +47,9 @@ def _without_loader(text: str) -> str:
     return "\n".join(kept)
 
 
-def _in_plain_words(message: str, memory_limit_bytes: int | None) -> str:
+def _in_plain_words(message: str, text: str, memory_limit_bytes: int | None) -> str:
     if found := re.match(r"ModuleNotFoundError: No module named '([\w.]+)'", message):
-        package = found[1].partition(".")[0]
-        if found[1].startswith("airflow.providers."):
-            name = "-".join(found[1].split(".")[2:4])
-            hint = f"install the provider package that has it (apache-airflow-providers-{name} or similar)"
-        elif package == "airflow":
-            hint = "this path is not part of the installed Airflow version"
-        else:
-            hint = (
-                f"install the package that provides {package!r} in the Python environment of Tradewind, "
-                "or put the module into the DAG folder"
-            )
-        return f"{message} (hint: {hint})"
+        return f"{message} (hint: {missing_modules.hint(found[1], text)})"
     if found := re.match(r"SystemExit(?:: (.*))?$", message, re.DOTALL):
         return f"the file called sys.exit({found[1] or ''}) while it was imported"
     if message.startswith("MemoryError"):

@@ -1,8 +1,9 @@
-"""The warm process: imports the SDK once, then forks a child for each task or file to parse.
+"""The warm process: imports the SDK once, then forks a child for each task, file to parse, or file to keep loaded.
 
 Started by the supervisor with the control channel as fd 0. It must stay single-threaded (forks copy one thread only)
 and must never run user code itself. It owns its children: it alone reaps them, so their pids stay valid until it has
-killed what is left of their group, and its death is theirs (PDEATHSIG).
+killed what is left of their group, and its death is theirs (PDEATHSIG). A warm file process (`warm.py`) is one of its
+children, and a zygote itself: of the tasks of one DAG file that it has loaded.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tradewind_guest import child, environment, process
 from tradewind_guest.wire import Control
+
+if TYPE_CHECKING:
+    from tradewind_guest.warm import Loaded
 
 #: Least time between two looks for orphans of ended tasks; a look reads all of /proc.
 _SWEEP_INTERVAL = 1.0
@@ -29,8 +33,9 @@ _SWEEP_DELAY = 0.05
 class Zygote:
     """Serves the control channel until the supervisor closes it."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, loaded: Loaded | None = None) -> None:
         self._control = control
+        self._loaded = loaded
         self._running: dict[int, int] = {}  # pid -> id of the supervisor
         self._pids: dict[int, int] = {}  # and back
         self._pid = os.getpid()
@@ -100,7 +105,7 @@ class Zygote:
         os.close(self._wake_read)
         os.close(self._wake_write)
         os.environ[environment.CHILD_MARKER] = str(job)
-        child.run(kind, fds)
+        child.run(kind, fds, self._loaded)
 
     def _kill(self, job: int, signum: int, tree: bool) -> None:
         pid = self._pids.get(job)
@@ -172,6 +177,11 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def serve_loaded(control: Control, loaded: Loaded) -> None:
+    """Serve the control channel of a warm file process."""
+    Zygote(control, loaded).serve()
 
 
 def main() -> None:

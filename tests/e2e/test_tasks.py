@@ -110,7 +110,7 @@ def test_templates_see_xcoms_and_logs_hold_the_output(ready: Standalone, behaved
 def test_an_oversized_xcom_fails_with_its_limit(ready: Standalone) -> None:
     run_id = ready.client.trigger("big_xcom")
     assert ready.client.finish("big_xcom", run_id) == "failed"
-    assert "xcom_max_bytes" in ready.client.run("tasks", "logs", "big_xcom", run_id, "too_large")
+    assert "xcom.inline_max_bytes" in ready.client.run("tasks", "logs", "big_xcom", run_id, "too_large")
 
 
 def test_why_names_what_a_task_waits_for(ready: Standalone) -> None:

@@ -16,6 +16,8 @@ pub struct Config {
     pub queue: QueueOptions,
     /// The scheduler.
     pub scheduler: SchedulerOptions,
+    /// Values that tasks hand on.
+    pub xcom: XComOptions,
     /// What a new DAG gets, and limits.
     pub core: CoreOptions,
     /// The DAG processor.
@@ -110,8 +112,6 @@ pub struct SchedulerOptions {
     pub execution_timeout_spans_deferral: bool,
     /// Whether the timeout of a sensor in reschedule mode goes on over its retries; in Airflow each starts anew.
     pub sensor_timeout_spans_retries: bool,
-    /// Largest XCom in bytes.
-    pub xcom_max_bytes: u64,
     /// Largest log of one attempt in bytes; what comes after is dropped, with a mark.
     pub log_max_bytes: u64,
 }
@@ -131,8 +131,49 @@ impl Default for SchedulerOptions {
             max_map_length: 1024,
             execution_timeout_spans_deferral: false,
             sensor_timeout_spans_retries: false,
-            xcom_max_bytes: 1024 * 1024,
             log_max_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[xcom]`
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct XComOptions {
+    /// Largest XCom, in bytes of JSON, that is kept in the database; what is larger goes to `storage_url`. The
+    /// scheduler's counts.
+    pub inline_max_bytes: u64,
+    /// Largest XCom in bytes of JSON. A worker has to hold about three times as much for a moment.
+    pub max_bytes: u64,
+    /// Where large XComs are kept: `file:///folder` or `s3://bucket/prefix`, the same for the scheduler and all workers.
+    /// Empty means `xcoms` in the home folder for `tradewind standalone`, and for other roles that XComs larger than
+    /// `inline_max_bytes` fail their task.
+    pub storage_url: String,
+    /// Options of S3 that win over the `AWS_*` variables: `endpoint`, `region`, `access_key_id`, `secret_access_key`...
+    pub storage_options: BTreeMap<String, String>,
+    /// Seconds between looks for stored values whose XCom is gone, and from the end of the XCom to the removal of its
+    /// value.
+    pub sweep_secs: f64,
+    /// Seconds after which a stored value that no XCom ever referred to is removed: one whose worker died meanwhile.
+    pub orphan_secs: f64,
+}
+
+impl std::fmt::Debug for XComOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The storage options may hold secrets.
+        f.debug_struct("XComOptions").field("storage_url", &self.storage_url).finish_non_exhaustive()
+    }
+}
+
+impl Default for XComOptions {
+    fn default() -> Self {
+        Self {
+            inline_max_bytes: 1024 * 1024,
+            max_bytes: 256 * 1024 * 1024,
+            storage_url: String::new(),
+            storage_options: BTreeMap::new(),
+            sweep_secs: 60.0,
+            orphan_secs: 86_400.0,
         }
     }
 }
@@ -241,7 +282,7 @@ impl Default for WorkerOptions {
 }
 
 /// `[python]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonOptions {
     /// The interpreter of the prepared environment; `.venv/bin/python` when empty. A worker or DAG processor without one
@@ -249,6 +290,38 @@ pub struct PythonOptions {
     pub interpreter: Option<PathBuf>,
     /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
     pub guest_dir: Option<PathBuf>,
+    /// The `uv` that builds the environments of DAG files; when empty that beside the interpreter, then that on `PATH`.
+    pub uv: Option<PathBuf>,
+    /// Folder for the environments of DAG files, which processes of one machine may share; `environments` in the worker's
+    /// folder (`worker.dir`) or, for a DAG processor of its own, in `dag-processor` of the home folder when empty.
+    pub environments_dir: Option<PathBuf>,
+    /// Bytes of all environments in that folder before the least recently used ones that nobody uses go.
+    pub environment_cache_bytes: u64,
+    /// Seconds after which the warm Python process of an environment that nobody uses is ended.
+    pub environment_idle_secs: f64,
+    /// Warm Python processes of environments that a worker keeps at most while nobody uses them.
+    pub environment_warm: u32,
+    /// Seconds that building an environment may take.
+    pub build_timeout_secs: f64,
+    /// How long a worker keeps a DAG file loaded whose tasks run often, so that they need not load it each. Clocks and files
+    /// that its top level reads are at most that old for a task. 0 has every task load its file.
+    pub warm_dag_secs: f64,
+}
+
+impl Default for PythonOptions {
+    fn default() -> Self {
+        Self {
+            interpreter: None,
+            guest_dir: None,
+            warm_dag_secs: 60.0,
+            uv: None,
+            environments_dir: None,
+            environment_cache_bytes: 10 << 30,
+            environment_idle_secs: 300.0,
+            environment_warm: 8,
+            build_timeout_secs: 600.0,
+        }
+    }
 }
 
 /// `[client]`

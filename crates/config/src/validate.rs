@@ -53,7 +53,10 @@ const WEAK_TOKENS: [&str; 22] = [
 ];
 
 /// The gRPC message limit is 16 MiB; a value must fit with its escapes.
-const XCOM_CEILING: u64 = 8 * 1024 * 1024;
+const INLINE_CEILING: u64 = 8 * 1024 * 1024;
+
+/// A frame between a worker and a task has a length of 32 bits, and floats are longer there than as text.
+const XCOM_CEILING: u64 = 1024 * 1024 * 1024;
 
 impl Config {
     /// Checks the configuration for a role. `origins` (of [`load`](crate::load)) lets problems name their place.
@@ -96,6 +99,9 @@ impl Check<'_> {
         self.at_least("scheduler.leader_lease_secs", c.scheduler.leader_lease_secs, 1.0);
         self.at_least("scheduler.task_lease_secs", c.scheduler.task_lease_secs, 5.0);
         self.at_least("scheduler.max_retry_delay_secs", c.scheduler.max_retry_delay_secs, 1.0);
+        self.at_least("xcom.sweep_secs", c.xcom.sweep_secs, 0.1);
+        // What a worker is about to write down must be young.
+        self.at_least("xcom.orphan_secs", c.xcom.orphan_secs, 3600.0);
         self.at_least("scheduler.repair_secs", c.scheduler.repair_secs, 0.05);
         self.at_least("scheduler.parallelism", f64::from(c.scheduler.parallelism), 1.0);
         self.at_least("scheduler.max_worker_losses", f64::from(c.scheduler.max_worker_losses), 1.0);
@@ -107,8 +113,10 @@ impl Check<'_> {
         self.at_least("worker.drain_grace_secs", c.worker.drain_grace_secs, 0.0);
         self.at_least("worker.kill_grace_secs", c.worker.kill_grace_secs, 0.0);
         self.at_least("worker.callback_timeout_secs", c.worker.callback_timeout_secs, 1.0);
+        self.at_least("python.warm_dag_secs", c.python.warm_dag_secs, 0.0);
         for (key, value, least) in [
-            ("scheduler.xcom_max_bytes", c.scheduler.xcom_max_bytes, 1024),
+            ("xcom.inline_max_bytes", c.xcom.inline_max_bytes, 1024),
+            ("xcom.max_bytes", c.xcom.max_bytes, c.xcom.inline_max_bytes),
             ("scheduler.log_max_bytes", c.scheduler.log_max_bytes, 1024),
             ("dags.parse_memory_mib", c.dags.parse_memory_mib, 64),
             ("dags.bundle_file_max_mib", c.dags.bundle_file_max_mib, 1),
@@ -118,15 +126,14 @@ impl Check<'_> {
                 self.problem(key, format!("{value} is too small: at least {least}"));
             }
         }
-        if c.scheduler.xcom_max_bytes > XCOM_CEILING {
-            self.problem(
-                "scheduler.xcom_max_bytes",
-                format!(
-                    "{} is too large: at most {XCOM_CEILING}, since an XCom travels in one message; keep larger values \
-                     in a file or object store and push its path",
-                    c.scheduler.xcom_max_bytes
-                ),
-            );
+        for (key, value, most, why) in [
+            ("xcom.inline_max_bytes", c.xcom.inline_max_bytes, INLINE_CEILING, "it travels in one message"),
+            ("xcom.max_bytes", c.xcom.max_bytes, XCOM_CEILING, "a worker has to hold it in memory"),
+        ] {
+            if value > most {
+                let message = format!("{value} is too large: at most {most}, since {why}");
+                self.problem(key, message);
+            }
         }
         // No lease may run out while a standby takes over: renewals pause for up to one leader lease and its start.
         if c.scheduler.task_lease_secs < 2.0 * c.scheduler.leader_lease_secs {

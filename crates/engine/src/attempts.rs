@@ -464,6 +464,7 @@ impl Engine {
             map_index: row.map_index,
             key: xcom.key,
             value: xcom.value,
+            object: xcom.object,
             created_at,
         }));
     }

@@ -206,6 +206,8 @@ impl Engine {
             run.dirty = false;
             rows.run(&run.row, !std::mem::replace(&mut run.stored, true));
         }
+        // A wide DAG writes very many rows at once: they are large, and growing step by step would move them again.
+        rows.task_instances.reserve(self.work.dirty_tis.len());
         for at in self.work.dirty_tis.drain(..) {
             let ti = self.runs[at.run].ti_mut(at.ti);
             ti.dirty = false;

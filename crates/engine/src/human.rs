@@ -2,7 +2,7 @@
 //! `SchedulerJobRunner.check_awaiting_input_timeouts`).
 
 use serde_json::{Map, Value, json};
-use tradewind_types::{ApiError, AttemptKey, AuditEvent, HumanInput, LeaseToken, Resume, TaskState};
+use tradewind_types::{ApiError, AttemptKey, AuditEvent, HumanInput, LeaseToken, Resume, TaskState, sdk_datetime};
 
 use crate::{Effects, Engine, Reply, memory::At};
 
@@ -104,15 +104,6 @@ impl Engine {
         };
         self.resume(at, Resume::Event { event }, effects);
     }
-}
-
-/// An instant as the SDK serializes a `datetime` (`airflow.sdk.serde`).
-fn sdk_datetime(at: tradewind_types::Timestamp) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "the SDK keeps seconds as a float")]
-    let seconds = at.as_microsecond() as f64 / 1e6;
-    let zone = json!(["UTC", "pendulum.tz.timezone.FixedTimezone", 1, true]);
-    let zone = json!({"__classname__": "builtins.tuple", "__version__": 1, "__data__": zone});
-    json!({"__classname__": "datetime.datetime", "__version__": 2, "__data__": {"timestamp": seconds, "tz": zone}})
 }
 
 /// The values of params as they were offered.

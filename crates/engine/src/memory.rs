@@ -366,7 +366,7 @@ impl PoolState {
 pub(crate) struct QueueState {
     pub(crate) name: QueueName,
     pub(crate) hints: BTreeSet<(i64, AttemptKey)>,
-    /// The same in order of arrival; entries that left are dropped when they come to the front.
+    /// The same in order of arrival; entries that left are dropped when they come to an end.
     pub(crate) arrivals: VecDeque<(Timestamp, AttemptKey, i64)>,
     pub(crate) running: u64,
 }
@@ -383,15 +383,17 @@ impl QueueState {
 
     pub(crate) fn remove(&mut self, score: i64, key: AttemptKey) {
         self.hints.remove(&(score, key));
-        while let Some((_, key, score)) = self.arrivals.front()
-            && !self.hints.contains(&(*score, *key))
-        {
+        let hints = &self.hints;
+        let gone = |entry: &(Timestamp, AttemptKey, i64)| !hints.contains(&(entry.2, entry.1));
+        while self.arrivals.front().is_some_and(gone) {
             self.arrivals.pop_front();
         }
-        // One old entry in front must not keep everything that came and went behind it.
+        while self.arrivals.back().is_some_and(gone) {
+            self.arrivals.pop_back();
+        }
+        // Old entries at both ends must not keep everything that came and went between them.
         if self.arrivals.len() > 64 + 2 * self.hints.len() {
-            let hints = &self.hints;
-            self.arrivals.retain(|(_, key, score)| hints.contains(&(*score, *key)));
+            self.arrivals.retain(|entry| !gone(entry));
         }
     }
 }

@@ -72,6 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         guest_package_dir: repository.join("python"),
         home: scratch.path().join(name),
         extra_env: Vec::new(),
+        warm_dags: Duration::from_secs(60),
     };
     let dags = scratch.path().join("dags");
     std::fs::create_dir(&dags)?;

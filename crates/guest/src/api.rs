@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use crate::host::{HostError, TaskHost};
+pub use crate::notes::*;
 pub use crate::questions::*;
+pub use tradewind_types::Deprecation;
 
 /// Where the guest interpreter is and what it may see.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct GuestEnv {
     /// What user code may see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`. Nothing else of our environment is
     /// passed on.
     pub extra_env: Vec<(String, String)>,
+    /// How long a DAG file whose tasks run often stays loaded, so that they need not load it each; zero for never.
+    pub warm_dags: Duration,
 }
 
 /// One attempt of a task instance: everything that the guest's start-up message needs, in our own words.
@@ -341,6 +345,8 @@ pub struct ParseRequest {
     pub variables: BTreeMap<String, String>,
     /// Connections that top-level code may read.
     pub connections: BTreeMap<String, ConnectionInfo>,
+    /// Whether [`ParsedFile::notes`] are wanted.
+    pub with_notes: bool,
 }
 
 impl ParseRequest {
@@ -354,6 +360,7 @@ impl ParseRequest {
             memory_limit_bytes: 1 << 30,
             variables: BTreeMap::new(),
             connections: BTreeMap::new(),
+            with_notes: false,
         }
     }
 }
@@ -369,8 +376,12 @@ pub struct ParsedFile {
     pub import_error: Option<ImportError>,
     /// Python warnings and remarks, one line each.
     pub warnings: Vec<String>,
+    /// Names that it, or a local module it imports, should no longer use.
+    pub deprecations: Vec<Deprecation>,
     /// Local modules below `dags_root` that the file imported (absolute paths, without the file itself).
     pub imported_files: Vec<PathBuf>,
+    /// What its author asks beyond the serialized form, where the request wanted it.
+    pub notes: Option<FileNotes>,
     /// True when Airflow's safe mode found that the file mentions no DAG at all and did not run it.
     pub skipped: bool,
     /// Wall time of the parse.

@@ -82,11 +82,16 @@ pub(crate) struct JobChannels {
 
 /// The guest's ends, in the order in which it expects them. Dropped as soon as they are sent.
 #[derive(Debug)]
-pub(crate) struct GuestEnds([OwnedFd; 4]);
+pub(crate) struct GuestEnds(Vec<OwnedFd>);
 
 impl GuestEnds {
-    pub(crate) fn borrow(&self) -> [BorrowedFd<'_>; 4] {
-        self.0.each_ref().map(AsFd::as_fd)
+    /// The ends of a job that is a zygote itself: its control channel.
+    pub(crate) fn of_zygote(control: OwnedFd) -> Self {
+        Self(vec![control])
+    }
+
+    pub(crate) fn borrow(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd).collect()
     }
 }
 
@@ -103,7 +108,7 @@ pub(crate) fn job_channels() -> io::Result<(JobChannels, GuestEnds)> {
         stderr: stderr_read,
         logs: logs_read,
     };
-    Ok((channels, GuestEnds([requests.into(), stdout, stderr, logs])))
+    Ok((channels, GuestEnds(vec![requests.into(), stdout, stderr, logs])))
 }
 
 /// Sends a frame whose first byte carries a file descriptor.

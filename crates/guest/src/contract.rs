@@ -195,7 +195,7 @@ async fn every_question_is_answered_with_a_valid_message() {
         check(&message);
         let (kind, body) = body_of(&message);
         for host in [&Full as &dyn TaskHost, &Empty] {
-            match answer(host, &Masker::default(), &kind, &body).await {
+            match answer(host, &Masker::default(), &kind, &mut body.clone()).await {
                 Reply::Body(reply) if reply["type"] == FOR_TRIGGERS => {
                     assert_eq!(reply["response_received"], reply["responded_at"].is_string());
                 }
@@ -211,7 +211,9 @@ async fn every_question_is_answered_with_a_valid_message() {
 #[tokio::test]
 async fn what_is_unsupported_gets_an_error_that_says_so() {
     for kind in UNSUPPORTED {
-        let Reply::Error(error) = answer(&Full, &Masker::default(), kind, &Map::new()).await else { panic!("{kind}") };
+        let Reply::Error(error) = answer(&Full, &Masker::default(), kind, &mut Map::new()).await else {
+            panic!("{kind}")
+        };
         check(&error);
         let message = error["detail"]["message"].as_str().unwrap();
         assert_eq!(message, format!("not supported by Tradewind yet: {kind}"));

@@ -48,6 +48,25 @@ enum Event {
     Forked { id: u64, pid: u32 },
     ForkFailed { id: u64, error: String },
     Exited { id: u64, code: Option<i32>, signal: Option<i32>, user: f64, system: f64, max_rss: u64 },
+    Warm { pid: u32 },
+    Refused { why: String },
+}
+
+/// How a zygote that was forked to keep a DAG file loaded begins.
+#[derive(Debug)]
+pub(crate) enum FileZygote {
+    /// It forks tasks of the file.
+    Warm(Control),
+    /// The file cannot be kept loaded; here is why.
+    Refused(String),
+}
+
+/// What a zygote's process is to us.
+enum Origin {
+    /// Started by us; the marker is in the environment of all that it starts.
+    Started(Child, String),
+    /// Forked by another zygote.
+    Forked(Job),
 }
 
 type Jobs = Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<JobEvent>>>>;
@@ -58,7 +77,8 @@ pub(crate) struct Control {
     socket: Arc<ControlSocket>,
     jobs: Jobs,
     alive: Arc<AtomicBool>,
-    next_job: AtomicU64,
+    /// Counted together with the zygotes that this one forks: their orphans come to it.
+    next_job: Arc<AtomicU64>,
     pid: u32,
 }
 
@@ -94,21 +114,44 @@ impl Control {
         };
         tracing::info!(pid, python, sdk, "python zygote is ready");
 
+        Ok(Self::of(socket, pid, Arc::new(AtomicU64::new(1)), Origin::Started(child, marker)))
+    }
+
+    fn of(socket: ControlSocket, pid: u32, next_job: Arc<AtomicU64>, origin: Origin) -> Self {
         let control = Self {
             socket: Arc::new(socket),
             jobs: Jobs::default(),
             alive: Arc::new(AtomicBool::new(true)),
-            next_job: AtomicU64::new(1),
+            next_job,
             pid,
         };
         tokio::spawn(dispatch(
             Arc::clone(&control.socket),
             Arc::clone(&control.jobs),
             Arc::clone(&control.alive),
-            child,
-            marker,
+            origin,
         ));
-        Ok(control)
+        control
+    }
+
+    /// Forks a zygote that loads a DAG file and keeps it. Dropping the future ends the process.
+    pub(crate) async fn fork_zygote(&self, prelude: &serde_json::Value) -> Result<FileZygote, GuestError> {
+        let (socket, theirs) = ControlSocket::pair().map_err(os_error("make a control channel"))?;
+        let mut job = self.fork("warm", GuestEnds::of_zygote(theirs)).await?;
+        let lost = |error: io::Error| GuestError::ZygoteLost(error.to_string());
+        socket.send(prelude.to_string().as_bytes(), &[]).await.map_err(lost)?;
+        let first = tokio::select! {
+            packet = socket.receive() => packet.map_err(lost)?,
+            error = fork_failure(&mut job) => return Err(error),
+        };
+        match first.as_deref().map(serde_json::from_slice) {
+            Some(Ok(Event::Warm { pid })) => {
+                Ok(FileZygote::Warm(Self::of(socket, pid, Arc::clone(&self.next_job), Origin::Forked(job))))
+            }
+            Some(Ok(Event::Refused { why })) => Ok(FileZygote::Refused(why)),
+            Some(_) => Ok(FileZygote::Refused("its process talks nonsense".to_owned())),
+            None => Ok(FileZygote::Refused("loading it ends the process".to_owned())),
+        }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -290,7 +333,7 @@ async fn forward_lines(from: impl tokio::io::AsyncBufRead + Unpin, kept: Arc<Mut
     }
 }
 
-async fn dispatch(socket: Arc<ControlSocket>, jobs: Jobs, alive: Arc<AtomicBool>, mut child: Child, marker: String) {
+async fn dispatch(socket: Arc<ControlSocket>, jobs: Jobs, alive: Arc<AtomicBool>, origin: Origin) {
     let reason = loop {
         match socket.receive().await {
             Ok(Some(packet)) => match serde_json::from_slice::<Event>(&packet) {
@@ -302,9 +345,18 @@ async fn dispatch(socket: Arc<ControlSocket>, jobs: Jobs, alive: Arc<AtomicBool>
         }
     };
     alive.store(false, Ordering::Release);
-    let _ = child.kill().await;
-    // Its children die with it; what they started in sessions of their own has to be looked for.
-    let killed = tokio::task::spawn_blocking(move || strays::kill_marked(&marker)).await.unwrap_or_default();
+    let killed = match origin {
+        Origin::Started(mut child, marker) => {
+            let _ = child.kill().await;
+            // Its children die with it; what they started in sessions of their own has to be looked for.
+            tokio::task::spawn_blocking(move || strays::kill_marked(&marker)).await.unwrap_or_default()
+        }
+        Origin::Forked(job) => {
+            // Dropping it orders its death; the zygote that forked it looks for what is left.
+            drop(job);
+            0
+        }
+    };
     let orphaned = std::mem::take(&mut *lock(&jobs)).len();
     if orphaned > 0 {
         tracing::error!(reason, orphaned, killed, "python zygote is gone, its tasks were killed");
@@ -313,9 +365,24 @@ async fn dispatch(socket: Arc<ControlSocket>, jobs: Jobs, alive: Arc<AtomicBool>
     }
 }
 
+/// Resolves when the fork of a job fails or its process ends before it said anything.
+async fn fork_failure(job: &mut Job) -> GuestError {
+    loop {
+        match job.event().await {
+            Some(JobEvent::Forked { .. }) => {}
+            // Its last words may still be on their way.
+            Some(JobEvent::Exited { .. }) => std::future::pending().await,
+            Some(JobEvent::ForkFailed { error }) => {
+                return GuestError::Os { action: "fork a zygote", source: io::Error::other(error) };
+            }
+            None => return GuestError::ZygoteLost("it ended before it forked".to_owned()),
+        }
+    }
+}
+
 fn deliver(jobs: &Jobs, event: Event) {
     let (id, event) = match event {
-        Event::Ready { .. } => return,
+        Event::Ready { .. } | Event::Warm { .. } | Event::Refused { .. } => return,
         Event::Forked { id, pid } => (id, JobEvent::Forked { pid }),
         Event::ForkFailed { id, error } => (id, JobEvent::ForkFailed { error }),
         Event::Exited { id, code, signal, user, system, max_rss } => {

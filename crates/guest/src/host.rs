@@ -60,6 +60,11 @@ type Answer<T> = Result<T, HostError>;
 /// Methods with a default body answer "not supported by Tradewind yet", never a made-up value.
 #[async_trait]
 pub trait TaskHost: Send + Sync {
+    /// Largest request that is read, in bytes; a larger one is refused unread.
+    fn largest_request(&self) -> usize {
+        crate::wire::LARGEST_REQUEST
+    }
+
     /// Lines of the log, in order of arrival, in batches. Returning late slows the task down: this is the
     /// back-pressure. All lines are delivered before [`crate::Zygote::run`] returns. Secrets are already masked.
     async fn log(&self, lines: Vec<LogLine>);

@@ -19,6 +19,9 @@ const BATCH_LINES: usize = 256;
 const MAX_PRINTED_LINE: usize = 64 << 10;
 /// A longer line of JSON is shown as text, broken.
 const MAX_JSON_LINE: usize = 4 << 20;
+/// What can be done about a value that cannot be serialized.
+const HINT_XCOM: &str = " (hint: this value was to go to an XCom, such as return_value; return plain data as JSON has it, or \
+                         push an address, or set do_xcom_push=False on the task if nobody needs the value)";
 /// How long a report waits for the log line that explains it.
 const EXPLANATION_PATIENCE: Duration = Duration::from_millis(200);
 /// Fields that the SDK repeats on each line and that the attempt's log has by itself.
@@ -203,10 +206,20 @@ fn exception_summary(line: &LogLine) -> Option<String> {
     if line.level < LogLevel::Error {
         return None;
     }
+    // The SDK's words for `sys.exit`, which it logs without an exception.
+    if line.message == "Task exited"
+        && let Some(code) = line.fields.get("exit_code")
+    {
+        let code = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
+        return Some(format!("the task called sys.exit({code})"));
+    }
     let outermost = line.fields.get("error_detail")?.as_array()?.first()?;
     let kind = outermost.get("exc_type")?.as_str()?;
     let value = outermost.get("exc_value").and_then(Value::as_str).unwrap_or_default();
-    Some(if value.is_empty() { kind.to_owned() } else { format!("{kind}: {value}") })
+    let summary = if value.is_empty() { kind.to_owned() } else { format!("{kind}: {value}") };
+    let frames = outermost.get("frames").and_then(Value::as_array);
+    let was_for_xcom = frames.is_some_and(|frames| frames.iter().any(|frame| frame["name"] == "serialize_value"));
+    Some(if was_for_xcom { format!("{summary}{HINT_XCOM}") } else { summary })
 }
 
 impl LogLine {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::api::{GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
+use crate::api::{Deprecation, FileNotes, GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
 use crate::channels::job_channels;
 use crate::control::{Control, Job, JobEvent, os_error};
 use crate::wire;
@@ -19,6 +19,10 @@ use crate::wire;
 const MAX_RESULT_BYTES: u64 = 256 << 20;
 /// How much of what a file prints is kept, for the case that it crashes.
 const KEPT_OUTPUT_BYTES: usize = 16 << 10;
+/// How long the channels of an ended child are read on, when something that it started holds them open.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// The exit code of a child that has an answer and no way to hand it in (`parse_host.py`).
+const NO_CHANNEL: i32 = 124;
 /// CPU time beyond the wall-clock limit, after which the kernel ends a child that nothing else has ended.
 const CPU_MARGIN_SECS: u64 = 5;
 
@@ -35,7 +39,10 @@ struct Answer {
     dags: Vec<Value>,
     errors: Vec<AnswerError>,
     warnings: Vec<String>,
+    #[serde(default)]
+    deprecations: Vec<Deprecation>,
     imported_files: Vec<std::path::PathBuf>,
+    notes: Option<FileNotes>,
     skipped: bool,
 }
 
@@ -145,36 +152,50 @@ pub(crate) async fn run_child(
     let mut job = zygote.fork(kind, ends).await?;
     let killer = job.killer();
 
-    let talk = async {
-        wire::write_all(&mut channels.requests, &prelude).await?;
-        let mut result = Vec::new();
-        (&mut channels.requests).take(MAX_RESULT_BYTES).read_to_end(&mut result).await?;
-        Ok::<_, std::io::Error>(result)
-    };
-    let whole = async { tokio::join!(talk, tail(channels.stdout), tail(channels.stderr), end_of(&mut job)) };
-    let mut whole = std::pin::pin!(whole);
+    let (mut answer, mut stdout, mut stderr) = (None, Vec::new(), Vec::new());
     let mut timed_out = false;
-    let ((result, stdout, stderr, end), timed_out) = loop {
-        tokio::select! {
-            done = &mut whole => break (done, timed_out),
-            () = tokio::time::sleep_until(started + timeout), if !timed_out => {
-                timed_out = true;
-                killer.kill().await;
+    let end = {
+        let talk = async {
+            wire::write_all(&mut channels.requests, &prelude).await?;
+            answer = read_frame(&mut channels.requests).await?;
+            Ok::<_, std::io::Error>(())
+        };
+        let io = async { tokio::join!(talk, tail(channels.stdout, &mut stdout), tail(channels.stderr, &mut stderr)) };
+        let (mut io, mut ended) = (std::pin::pin!(io), std::pin::pin!(end_of(&mut job)));
+        let mut io_done = false;
+        let end = loop {
+            tokio::select! {
+                end = &mut ended => break end,
+                _ = &mut io, if !io_done => io_done = true,
+                () = tokio::time::sleep_until(started + timeout), if !timed_out => {
+                    timed_out = true;
+                    killer.kill().await;
+                }
             }
+        };
+        // What the file forked may hold the channels open for as long as it likes; all that the child said is in them.
+        if !io_done {
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, io).await;
         }
+        end
     };
-    let answer = result.ok().filter(|_| !timed_out).and_then(frame_body);
+    let answer = answer.filter(|_| !timed_out);
     Ok(ChildEnd { answer, end: end?, timed_out, timeout, output: [stdout, stderr].concat() })
 }
 
-/// The body of a whole frame.
-fn frame_body(mut result: Vec<u8>) -> Option<Vec<u8>> {
-    let (header, body) = result.split_first_chunk::<4>()?;
-    if u32::from_be_bytes(*header) as usize != body.len() {
-        return None;
+/// The body of the first frame, if there is a whole one.
+async fn read_frame(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Vec<u8>>> {
+    let length = match from.read_u32().await {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        length => length?,
+    };
+    let length = u64::from(length);
+    if length > MAX_RESULT_BYTES {
+        return Ok(None);
     }
-    result.drain(..4);
-    Some(result)
+    let mut body = Vec::new();
+    from.take(length).read_to_end(&mut body).await?;
+    Ok((body.len() as u64 == length).then_some(body))
 }
 
 pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
@@ -187,6 +208,7 @@ pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
         "import_timeout_secs": request.timeout.mul_f64(0.9).as_secs_f64(),
         "variables": request.variables,
         "connections": request.connections,
+        "author": request.with_notes,
     })
 }
 
@@ -199,7 +221,9 @@ fn parsed_file(answer: Answer) -> ParsedFile {
         dags: answer.dags,
         import_error: message.map(|message| ImportError { message, line, traceback }),
         warnings: answer.warnings,
+        deprecations: answer.deprecations,
         imported_files: answer.imported_files,
+        notes: answer.notes,
         skipped: answer.skipped,
         duration: Duration::ZERO,
     }
@@ -229,6 +253,11 @@ fn ended_early(child: &ChildEnd, file: &Path, doing: &str) -> ImportError {
         }
         (_, Some(11)) => "the file crashed the interpreter (segmentation fault in native code)".to_owned(),
         (_, Some(signal)) => format!("the process that {doing} was ended by signal {signal}"),
+        (Some(NO_CHANNEL), None) => {
+            "the file closed the channel over which its result goes: it closes file descriptors \
+             that it did not open (os.closerange, os.close?)"
+                .to_owned()
+        }
         (Some(125 | 126), None) => "the parser failed before it came to the file; its output says why".to_owned(),
         (code, None) => format!(
             "the file ended the process that {doing} with exit code {} (does it call os._exit?)",
@@ -247,8 +276,7 @@ fn line_of(text: &str, file: &Path) -> Option<u32> {
 }
 
 /// Reads to the end and keeps the last part.
-async fn tail(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
-    let mut kept = Vec::new();
+async fn tail(mut from: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
     let mut chunk = [0; 8 << 10];
     while let Ok(read) = from.read(&mut chunk).await {
         if read == 0 {
@@ -259,5 +287,4 @@ async fn tail(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
             kept.drain(..kept.len() - KEPT_OUTPUT_BYTES);
         }
     }
-    kept
 }

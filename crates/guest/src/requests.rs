@@ -9,7 +9,7 @@ use crate::further;
 use crate::host::HostError;
 use crate::report::{get, instant, optional_instant, optional_text, text};
 use crate::startup::dag_run;
-use crate::wire::NOT_FINITE;
+use crate::wire::{NOT_FINITE, OVERSIZED};
 
 /// What goes back to the task.
 #[derive(Debug, PartialEq)]
@@ -41,7 +41,7 @@ impl From<HostError> for Refusal {
 }
 
 /// Answers one question. Each ends in an answer, be it that we do not support it.
-pub(crate) async fn answer(host: &dyn TaskHost, masker: &Masker, kind: &str, body: &Map<String, Value>) -> Reply {
+pub(crate) async fn answer(host: &dyn TaskHost, masker: &Masker, kind: &str, body: &mut Map<String, Value>) -> Reply {
     match ask(host, masker, kind, body).await {
         Ok(reply) => reply,
         Err(Refusal::Malformed(reason)) => {
@@ -67,6 +67,17 @@ pub(crate) async fn answer(host: &dyn TaskHost, masker: &Masker, kind: &str, bod
     }
 }
 
+fn oversized(body: &Map<String, Value>) -> HostError {
+    let (bytes, limit) = (get(body, "bytes"), get(body, "limit"));
+    HostError::Refused {
+        message: format!(
+            "a value of {bytes} bytes is too large to be handed over: at most {limit} are taken in one piece (an XCom: \
+             xcom.max_bytes, or xcom.inline_max_bytes without xcom.storage_url); write it to a file or object store and push \
+             its address"
+        ),
+    }
+}
+
 fn error_reply(error: &str, detail: Value) -> Reply {
     Reply::Error(json!({"type": "ErrorResponse", "error": error, "detail": detail}))
 }
@@ -75,8 +86,14 @@ pub(crate) fn none_of(error: &str, detail: Value) -> Reply {
     Reply::Body(json!({"type": "ErrorResponse", "error": error, "detail": detail}))
 }
 
-async fn ask(host: &dyn TaskHost, masker: &Masker, kind: &str, body: &Map<String, Value>) -> Result<Reply, Refusal> {
+async fn ask(
+    host: &dyn TaskHost,
+    masker: &Masker,
+    kind: &str,
+    body: &mut Map<String, Value>,
+) -> Result<Reply, Refusal> {
     match kind {
+        OVERSIZED => Err(oversized(body).into()),
         "GetXCom" | "GetXComSequenceSlice" | "GetXComSequenceItem" | "GetXComCount" | "SetXCom" | "DeleteXCom" => {
             ask_xcom(host, kind, body).await
         }
@@ -104,7 +121,7 @@ async fn ask(host: &dyn TaskHost, masker: &Masker, kind: &str, body: &Map<String
     }
 }
 
-async fn ask_xcom(host: &dyn TaskHost, kind: &str, body: &Map<String, Value>) -> Result<Reply, Refusal> {
+async fn ask_xcom(host: &dyn TaskHost, kind: &str, body: &mut Map<String, Value>) -> Result<Reply, Refusal> {
     let at = XComAddress {
         dag_id: text(body, "dag_id")?.to_owned(),
         run_id: text(body, "run_id")?.to_owned(),
@@ -116,7 +133,10 @@ async fn ask_xcom(host: &dyn TaskHost, kind: &str, body: &Map<String, Value>) ->
     Ok(match kind {
         "GetXCom" => {
             let value = host.get_xcom(&at, include_prior_dates).await?;
-            Reply::Body(json!({"type": "XComResult", "key": at.key, "value": value}))
+            let mut result = json!({"type": "XComResult", "key": at.key});
+            // Moved, not copied: it may be large.
+            result["value"] = value.unwrap_or_default();
+            Reply::Body(result)
         }
         "GetXComSequenceSlice" => {
             let slice = XComSlice {
@@ -126,12 +146,18 @@ async fn ask_xcom(host: &dyn TaskHost, kind: &str, body: &Map<String, Value>) ->
                 include_prior_dates,
             };
             let values = host.get_xcom_slice(&at, slice).await?;
-            Reply::Body(json!({"type": "XComSequenceSliceResult", "root": values}))
+            let mut result = json!({"type": "XComSequenceSliceResult"});
+            result["root"] = values.into();
+            Reply::Body(result)
         }
         "GetXComSequenceItem" => {
             let offset = get(body, "offset").as_i64().ok_or_else(|| "offset is no number".to_owned())?;
             match host.get_xcom_item(&at, offset).await? {
-                Some(value) => Reply::Body(json!({"type": "XComSequenceIndexResult", "root": value})),
+                Some(value) => {
+                    let mut result = json!({"type": "XComSequenceIndexResult"});
+                    result["root"] = value;
+                    Reply::Body(result)
+                }
                 None => none_of("XCOM_NOT_FOUND", json!({"key": at.key, "task_id": at.task_id, "offset": offset})),
             }
         }
@@ -140,7 +166,7 @@ async fn ask_xcom(host: &dyn TaskHost, kind: &str, body: &Map<String, Value>) ->
             Reply::Body(json!({"type": "XComCountResponse", "len": count}))
         }
         "SetXCom" => {
-            let value = get(body, "value").clone();
+            let value = body.remove("value").unwrap_or_default();
             if has_marker(&value) {
                 let message = format!("XCom {:?} holds NaN or an infinity, which JSON does not have", at.key);
                 return Err(HostError::Refused { message }.into());

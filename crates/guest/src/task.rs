@@ -19,6 +19,7 @@ use crate::api::{
 use crate::channels::{JobChannels, job_channels, output_pipe, send_with_fd};
 use crate::control::{Control, Job, JobEvent, Killer, lock, os_error};
 use crate::logs::{LastError, LogPump, Source, read_stream, remark};
+use crate::memory::OutOfMemory;
 use crate::report::Report;
 use crate::requests::{Reply, answer};
 use crate::startup::startup_details;
@@ -104,6 +105,8 @@ pub(crate) struct Attempt<'a> {
     /// A breach of the protocol: the task is killed for it.
     violation: Mutex<Option<String>>,
     abort: Notify,
+    /// Before the process began.
+    out_of_memory: OutOfMemory,
 }
 
 pub(crate) struct Ended {
@@ -123,6 +126,7 @@ impl<'a> Attempt<'a> {
             reports,
             violation: Mutex::default(),
             abort: Notify::new(),
+            out_of_memory: OutOfMemory::count(),
         }
     }
 
@@ -172,7 +176,7 @@ impl<'a> Attempt<'a> {
                 let _ = remarks.send(remark(LogLevel::Warning, text)).await;
             }
             let (exit, usage, stopped) = end?;
-            let lost_report = self.explain_loss(exit, &last_error);
+            let lost_report = self.explain_loss(exit, usage, &last_error);
             if self.reports && lock(&self.report).outcome.is_none() {
                 let _ = remarks.send(remark(LogLevel::Error, lost_report.clone())).await;
             }
@@ -207,7 +211,7 @@ impl<'a> Attempt<'a> {
             return;
         }
         loop {
-            let request = match wire::read_request(&mut stream).await {
+            let mut request = match wire::read_request(&mut stream, self.host.largest_request()).await {
                 Ok(Some(request)) => request,
                 Ok(None) => break,
                 Err(error) => return self.violate(error.to_string(), &remarks).await,
@@ -222,7 +226,7 @@ impl<'a> Attempt<'a> {
             let taken = lock(&self.report).take(&request.kind, &request.body);
             let reply = match taken {
                 Ok(true) => Reply::Done,
-                Ok(false) => answer(self.host, &self.masker, &request.kind, &request.body).await,
+                Ok(false) => answer(self.host, &self.masker, &request.kind, &mut request.body).await,
                 Err(reason) => {
                     return self.violate(format!("malformed {}: {reason}", request.kind), &remarks).await;
                 }
@@ -317,7 +321,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn explain_loss(&self, exit: ProcessExit, last_error: &LastError) -> String {
+    fn explain_loss(&self, exit: ProcessExit, usage: ResourceUsage, last_error: &LastError) -> String {
         if let Some(violation) = &*lock(&self.violation) {
             return format!("killed for a breach of the protocol: {violation}");
         }
@@ -326,8 +330,9 @@ impl<'a> Attempt<'a> {
                 let cause = last_error.get().map(|error| format!("; it last logged {error}")).unwrap_or_default();
                 format!("the task's process ended with exit code {code} without saying how the task went{cause}")
             }
-            ProcessExit::Signal(9) => {
-                "the task's process was killed (SIGKILL): stopped from outside, or out of memory".to_owned()
+            ProcessExit::Signal(9) => self.out_of_memory.explain(OutOfMemory::count(), usage.max_rss_bytes),
+            ProcessExit::Signal(11) => {
+                "the task's process was ended by signal 11: a segmentation fault in native code".to_owned()
             }
             ProcessExit::Signal(signal) => {
                 format!("the task's process was ended by signal {signal}")

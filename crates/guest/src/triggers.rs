@@ -271,7 +271,7 @@ async fn converse(state: &Arc<Shared>, mut from: OwnedReadHalf) -> String {
     // Dropped with this future.
     let mut answers = tokio::task::JoinSet::new();
     loop {
-        let request = match wire::read_request(&mut from).await {
+        let mut request = match wire::read_request(&mut from, wire::LARGEST_REQUEST).await {
             Ok(Some(request)) => request,
             Ok(None) => return String::new(),
             Err(error) => return format!("it broke the protocol: {error}"),
@@ -286,7 +286,7 @@ async fn converse(state: &Arc<Shared>, mut from: OwnedReadHalf) -> String {
         let state = Arc::clone(state);
         answers.spawn(async move {
             let reply = match asks {
-                Some((host, masker)) => answer(&*host, &masker, &request.kind, &request.body).await,
+                Some((host, masker)) => answer(&*host, &masker, &request.kind, &mut request.body).await,
                 None => Reply::Error(json!({
                     "type": "ErrorResponse",
                     "error": "GENERIC_ERROR",

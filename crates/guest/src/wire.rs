@@ -6,8 +6,14 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Largest frame that is accepted or sent.
-pub(crate) const MAX_FRAME_BYTES: usize = 64 << 20;
+/// Largest request that is read where the host does not say otherwise.
+pub const LARGEST_REQUEST: usize = 64 << 20;
+
+/// A longer frame is not one: the task speaks another language.
+const MAX_FRAME_BYTES: usize = 3 << 30;
+
+/// The kind of a request that was not read since it is too large: its body says how large.
+pub(crate) const OVERSIZED: &str = "\u{0}oversized";
 
 /// The extension type of a msgpack timestamp.
 const TIMESTAMP: i8 = -1;
@@ -36,7 +42,10 @@ pub(crate) enum WireError {
 }
 
 /// Reads the next request; `None` at a clean end.
-pub(crate) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<Request>, WireError> {
+pub(crate) async fn read_request(
+    from: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> Result<Option<Request>, WireError> {
     let mut header = [0_u8; 4];
     let mut filled = 0;
     while filled < header.len() {
@@ -57,6 +66,9 @@ pub(crate) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> Result<
     if expected > MAX_FRAME_BYTES {
         return Err(WireError::TooLarge(expected));
     }
+    if expected > limit {
+        return skip_request(from, expected, limit).await.map(Some);
+    }
     // Grows with what arrives: a false length must not cost memory.
     let mut payload = Vec::with_capacity(expected.min(1 << 16));
     let got = from.take(expected as u64).read_to_end(&mut payload).await?;
@@ -64,6 +76,29 @@ pub(crate) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> Result<
         return Err(WireError::Truncated { got, expected });
     }
     decode_request(&payload).map(Some)
+}
+
+/// Reads over a request that is too large, but for its id: it is to be answered.
+async fn skip_request(
+    from: &mut (impl AsyncRead + Unpin),
+    expected: usize,
+    limit: usize,
+) -> Result<Request, WireError> {
+    let mut head = [0_u8; 16];
+    let started = from.read_exact(&mut head).await;
+    let rest = (expected - head.len()) as u64;
+    let skipped = tokio::io::copy(&mut from.take(rest), &mut tokio::io::sink()).await?;
+    if started.is_err() || skipped < rest {
+        return Err(WireError::Truncated { got: head.len(), expected });
+    }
+    // An array of a few items, the first of which is the id.
+    let id = match head.split_first() {
+        Some((0x92..=0x9f, id)) => u64::deserialize(&mut rmp_serde::Deserializer::new(id)).ok(),
+        _ => None,
+    };
+    let id = id.ok_or_else(|| WireError::Malformed("it has no id".to_owned()))?;
+    let body = Map::from_iter([("bytes".to_owned(), expected.into()), ("limit".to_owned(), limit.into())]);
+    Ok(Request { id, kind: OVERSIZED.to_owned(), body, trigger: None })
 }
 
 fn decode_request(payload: &[u8]) -> Result<Request, WireError> {
@@ -92,9 +127,6 @@ pub(crate) fn response(id: u64, body: Option<&Value>, error: Option<&Value>) -> 
     rmp_serde::encode::write(&mut frame, &(id, body, error))
         .map_err(|error| WireError::Malformed(error.to_string()))?;
     let length = frame.len() - 4;
-    if length > MAX_FRAME_BYTES {
-        return Err(WireError::TooLarge(length));
-    }
     let header = u32::try_from(length).map_err(|_| WireError::TooLarge(length))?.to_be_bytes();
     frame[..4].copy_from_slice(&header);
     Ok(frame)
@@ -276,7 +308,7 @@ mod tests {
 
     async fn read(bytes: &[u8]) -> Result<Option<Request>, WireError> {
         let mut bytes = bytes;
-        read_request(&mut bytes).await
+        read_request(&mut bytes, LARGEST_REQUEST).await
     }
 
     fn frame(payload: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@ use crate::callback::{self, CallbackExit, CallbackLaunch};
 use crate::control::Control;
 use crate::task;
 use crate::triggers::{self, TriggerProcess, TriggerProcessSettings};
+use crate::warm::WarmFiles;
 
 /// A warm Python process: it has imported the SDK once and forks a process for each task.
 ///
@@ -15,14 +16,15 @@ use crate::triggers::{self, TriggerProcess, TriggerProcessSettings};
 #[derive(Debug)]
 pub struct Zygote {
     env: GuestEnv,
-    control: Control,
+    warm: WarmFiles,
+    control: Arc<Control>,
 }
 
 impl Zygote {
     /// Starts the interpreter and waits until it is ready (about a second on a warm disk).
     pub async fn start(env: GuestEnv) -> Result<Self, GuestError> {
-        let control = Control::start(&env).await?;
-        Ok(Self { env, control })
+        let control = Arc::new(Control::start(&env).await?);
+        Ok(Self { warm: WarmFiles::new(env.warm_dags), env, control })
     }
 
     /// False once the process is known to be gone.
@@ -42,7 +44,21 @@ impl Zygote {
         host: Arc<dyn TaskHost>,
         control: TaskControl,
     ) -> Result<TaskExit, GuestError> {
-        task::run(&self.control, &self.env, task, host, control).await
+        let Some(warm) = self.warm.find(&self.control, &self.env, &task).await else {
+            return task::run(&self.control, &self.env, task, host, control).await;
+        };
+        match task::run(&warm, &self.env, task.clone(), Arc::clone(&host), control.clone()).await {
+            Err(GuestError::ZygoteLost(reason)) => {
+                tracing::warn!(file = task.dag_rel_path, reason, "a warm DAG file was lost before its task began");
+                task::run(&self.control, &self.env, task, host, control).await
+            }
+            done => done,
+        }
+    }
+
+    /// Process ids of the DAG files that are kept loaded, by path.
+    pub fn warm_files(&self) -> Vec<(String, u32)> {
+        self.warm.pids()
     }
 
     /// Runs a callback to its end. An error means that it has not begun. Dropping the future kills it.
@@ -68,6 +84,7 @@ impl Zygote {
 
     /// Ends the process. Tasks that still run are killed.
     pub async fn shutdown(self) {
+        drop(self.warm);
         self.control.stop().await;
     }
 }

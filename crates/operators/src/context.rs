@@ -36,7 +36,7 @@ pub struct TaskContext {
     pub marker: (String, String),
     /// The folder below which temporary folders are made.
     pub scratch: Arc<PathBuf>,
-    /// A return value above this fails the task (`scheduler.xcom_max_bytes`).
+    /// A return value above this fails the task (`xcom.inline_max_bytes`).
     pub xcom_max_bytes: u64,
     /// Ends the operator early.
     pub stop: StopSignal,

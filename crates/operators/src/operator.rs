@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tradewind_types::{NativeOperator, Timestamp};
+use tradewind_types::{NativeOperator, Timestamp, XCOM_LIMITS};
 
 use crate::{IoError, OperatorIo, TaskContext, expand};
 
@@ -95,8 +95,8 @@ fn check_size(value: &Value, max: u64) -> Result<(), OperatorError> {
 /// The failure of a return value above the limit.
 pub(crate) fn too_large(size: u64, max: u64) -> OperatorError {
     OperatorError::Failed(format!(
-        "the return value has {size} bytes as JSON, more than the {max} that scheduler.xcom_max_bytes allows; \
-         write it to a file or object store and return its address, or set do_xcom_push: false"
+        "the return value has {size} bytes as JSON, more than the {max} that an XCom may have here \
+         ({XCOM_LIMITS}); write it to a file or object store and return its address, or set do_xcom_push: false"
     ))
 }
 
@@ -110,6 +110,6 @@ mod tests {
         assert!(check_size(&Value::from("abcd"), 5).is_err());
         assert!(check_size(&serde_json::json!([1, 2]), 5).is_ok());
         let error = check_size(&serde_json::json!([1, 22]), 5).unwrap_err();
-        assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
+        assert!(error.to_string().contains("xcom.inline_max_bytes"), "{error}");
     }
 }

@@ -236,6 +236,15 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes one XCom; `false` when there was none.
     async fn delete_xcom(&self, ti: TiId, key: &str) -> Result<bool, StoreError>;
 
+    /// URLs of large XComs whose rows went until then, or name another object since; oldest first.
+    async fn dropped_xcom_objects(&self, until: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+
+    /// Such an object is removed.
+    async fn forget_dropped_xcom_object(&self, url: &str) -> Result<(), StoreError>;
+
+    /// Whether a row names this object.
+    async fn is_xcom_object_named(&self, url: &str) -> Result<bool, StoreError>;
+
     /// Inserts or replaces a variable; `value` is what the caller encrypted.
     async fn put_variable(&self, variable: &Variable) -> Result<(), StoreError>;
 

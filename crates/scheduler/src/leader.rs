@@ -20,6 +20,7 @@ use crate::{
     term::{TermEnd, TermLoop},
     timetables::Timetables,
     workers::Workers,
+    xcom_sweep::sweep_xcoms,
 };
 
 /// Messages that may wait for the engine before callers are held up.
@@ -161,10 +162,12 @@ async fn begin_term(
     let pusher = tokio::spawn(push_hints(Arc::clone(&core.queue), hint_changes));
     core.set_leadership(Some(Leadership { info: info.clone(), messages: sender, workers, timetables, stats }));
     let repair = tokio::spawn(repair_queue(Arc::clone(core), over.clone()));
+    let sweep = tokio::spawn(sweep_xcoms(Arc::clone(core)));
     let end = term_loop.run(first).await;
     core.set_leadership(None);
     over.cancel();
     repair.abort();
+    sweep.abort();
     pusher.abort();
     Ok(end)
 }

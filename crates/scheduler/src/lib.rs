@@ -19,7 +19,9 @@ mod timetables;
 mod vault;
 mod worker_service;
 mod workers;
+mod xcom_sweep;
 
 pub use auth::Tokens;
+pub use params::default_problems;
 pub use server::{Running, Scheduler};
 pub use settings::{SchedulerSettings, ServerTls};

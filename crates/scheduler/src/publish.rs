@@ -1,12 +1,17 @@
 //! Taking over what a DAG processor found in one file: new versions go to the engine, errors to the store, and DAGs that
 //! the file no longer defines become stale. While a file is broken its last good version stays.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
+use serde::{Serialize, de::DeserializeOwned};
 use tradewind_engine::{Event, check_spec};
 use tradewind_proto::{from_json, v1};
 use tradewind_types::{
-    ApiError, Bundle, DagId, DagSpec, DagVersion, ImportError, Operator, SourceKind, Timestamp, VersionHash,
+    ApiError, Bundle, DagId, DagSpec, DagVersion, Deprecation, ImportError, Operator, SourceKind, Timestamp,
+    VersionHash,
 };
 
 use crate::{
@@ -110,7 +115,9 @@ pub(crate) async fn publish_file(
             }
         }
     }
-    keep_remarks(core, &rel_path, request.warnings).await?;
+    let deprecations: Vec<Deprecation> = request.deprecations.into_iter().map(Into::into).collect();
+    keep_remarks(core, &rel_path, REMARKS, &request.warnings).await?;
+    keep_remarks(core, &rel_path, DEPRECATIONS, &deprecations).await?;
     errors.extend(refused.iter().cloned());
     core.store.set_import_errors(&rel_path, &errors).await.map_err(store_error)?;
     Ok(v1::PublishFileResponse { refused: refused.into_iter().map(Into::into).collect(), warnings })
@@ -122,7 +129,8 @@ pub(crate) async fn complete_scan(core: &Arc<Core>, rel_paths: Vec<String>) -> R
     let gone: Vec<KnownDag> =
         known_dags(core).await?.into_iter().filter(|dag| !dag.is_stale && !present.contains(&dag.rel_path)).collect();
     for dag in &gone {
-        keep_remarks(core, &dag.rel_path, Vec::new()).await?;
+        keep_remarks::<String>(core, &dag.rel_path, REMARKS, &[]).await?;
+        keep_remarks::<Deprecation>(core, &dag.rel_path, DEPRECATIONS, &[]).await?;
     }
     let gone: Vec<DagId> = gone.into_iter().map(|dag| dag.dag_id).collect();
     if !gone.is_empty() {
@@ -151,26 +159,44 @@ fn remarks_scope(rel_path: &str) -> String {
     format!("dag-file/{rel_path}")
 }
 
-/// The key of the remarks in their scope.
+/// The keys of the remarks in their scope: lines, and names that the file should no longer use.
 const REMARKS: &str = "warnings";
+const DEPRECATIONS: &str = "deprecations";
 
 /// What the conversion and Python had to say about the file that defines a DAG.
 pub(crate) async fn remarks(core: &Core, rel_path: &str) -> Result<Vec<String>, ApiError> {
-    let kept = core.store.state_value(&remarks_scope(rel_path), REMARKS).await.map_err(store_error)?;
-    let lines = kept.and_then(|kept| serde_json::from_value(kept).ok());
-    Ok(lines.unwrap_or_default())
+    kept(core, rel_path, REMARKS).await
 }
 
-/// Keeps the remarks about a file; none clears them.
-async fn keep_remarks(core: &Core, rel_path: &str, lines: Vec<String>) -> Result<(), ApiError> {
-    if remarks(core, rel_path).await? == lines {
+/// The names that the files of all DAGs should no longer use, each once.
+pub(crate) async fn deprecations(core: &Core) -> Result<Vec<Deprecation>, ApiError> {
+    let files: BTreeSet<String> =
+        known_dags(core).await?.into_iter().filter(|dag| !dag.is_stale).map(|dag| dag.rel_path).collect();
+    let mut found = BTreeSet::new();
+    for rel_path in files {
+        found.extend(kept::<Deprecation>(core, &rel_path, DEPRECATIONS).await?);
+    }
+    Ok(found.into_iter().collect())
+}
+
+async fn kept<T: DeserializeOwned>(core: &Core, rel_path: &str, key: &str) -> Result<Vec<T>, ApiError> {
+    let kept = core.store.state_value(&remarks_scope(rel_path), key).await.map_err(store_error)?;
+    Ok(kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default())
+}
+
+/// Keeps remarks about a file; none clears them.
+async fn keep_remarks<T>(core: &Core, rel_path: &str, key: &str, remarks: &[T]) -> Result<(), ApiError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    if kept::<T>(core, rel_path, key).await? == remarks {
         return Ok(());
     }
     let scope = remarks_scope(rel_path);
-    if lines.is_empty() {
-        core.store.delete_state_values(&scope, Some(REMARKS)).await.map_err(store_error)?;
+    if remarks.is_empty() {
+        core.store.delete_state_values(&scope, Some(key)).await.map_err(store_error)?;
     } else {
-        core.store.put_state_value(&scope, REMARKS, &serde_json::json!(lines)).await.map_err(store_error)?;
+        core.store.put_state_value(&scope, key, &serde_json::json!(remarks)).await.map_err(store_error)?;
     }
     Ok(())
 }

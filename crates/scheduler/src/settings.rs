@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tradewind_engine::EngineOptions;
+use tradewind_objects::Storage;
 
 use crate::Tokens;
 
@@ -23,8 +24,16 @@ pub struct SchedulerSettings {
     pub repair_interval: Duration,
     /// Hints kept in a queue at most.
     pub queue_window: usize,
+    /// Largest XCom that is kept in its row, in bytes.
+    pub xcom_inline_max_bytes: u64,
     /// Largest XCom in bytes.
     pub xcom_max_bytes: u64,
+    /// Where larger ones than those of a row are kept.
+    pub xcom_storage: Option<Storage>,
+    /// How often values that no row names any more are removed, and how long after their row.
+    pub xcom_sweep: Duration,
+    /// How old a stored value must be that no row ever named before it is removed.
+    pub xcom_orphans: Duration,
     /// Largest log of an attempt in bytes.
     pub log_max_bytes: u64,
     /// Whether a new DAG starts paused.

@@ -37,6 +37,7 @@ impl World {
         report.xcoms = vec![XComValue {
             key: XCOM_RETURN_KEY.to_owned(),
             value: key.attempt.into(),
+            object: None,
             mapped_length: self.rng.chance(900).then(|| u32::try_from(self.rng.below(4)).unwrap_or(0)),
         }];
         if report.outcome == AttemptOutcome::Success {

@@ -14,9 +14,15 @@ use crate::{
 /// A migration's name and text.
 type Migration = (&'static str, &'static str);
 
-const POSTGRES: &[Migration] = &[("0001_core", include_str!("../migrations/postgres/0001_core.sql"))];
+const POSTGRES: &[Migration] = &[
+    ("0001_core", include_str!("../migrations/postgres/0001_core.sql")),
+    ("0002_xcom_objects", include_str!("../migrations/postgres/0002_xcom_objects.sql")),
+];
 
-const SQLITE: &[Migration] = &[("0001_core", include_str!("../migrations/sqlite/0001_core.sql"))];
+const SQLITE: &[Migration] = &[
+    ("0001_core", include_str!("../migrations/sqlite/0001_core.sql")),
+    ("0002_xcom_objects", include_str!("../migrations/sqlite/0002_xcom_objects.sql")),
+];
 
 /// The advisory lock under which Postgres is migrated: "tradewin" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(8390876073413978478)";

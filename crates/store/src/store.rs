@@ -134,6 +134,18 @@ impl Store for SqlStore {
         xcoms::delete(&self.db, ti, key).await
     }
 
+    async fn dropped_xcom_objects(&self, until: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        xcoms::dropped_objects(&self.db, until, limit).await
+    }
+
+    async fn forget_dropped_xcom_object(&self, url: &str) -> Result<(), StoreError> {
+        xcoms::forget_dropped_object(&self.db, url).await
+    }
+
+    async fn is_xcom_object_named(&self, url: &str) -> Result<bool, StoreError> {
+        xcoms::is_object_named(&self.db, url).await
+    }
+
     async fn put_variable(&self, variable: &Variable) -> Result<(), StoreError> {
         resources::put_variable(&self.db, variable).await
     }

@@ -1,7 +1,7 @@
 //! XComs and rendered template fields.
 
 use tradewind_ports::{Listing, Page, StoreError, XComQuery};
-use tradewind_types::{RunNo, TiId, XCom};
+use tradewind_types::{RunNo, TiId, Timestamp, XCom, XComObject};
 
 use crate::{
     db::{Db, Row},
@@ -9,7 +9,8 @@ use crate::{
 };
 
 const OF_RUN: Sql = Sql::both(
-    "SELECT x.ti, x.run_no, x.task_id, x.map_index, x.key, x.value, x.created_at
+    "SELECT x.ti, x.run_no, x.task_id, x.map_index, x.key, x.value, x.created_at,
+        x.object_url, x.object_size, x.object_sha256
     FROM xcom x JOIN dag_run r ON r.run_no = x.run_no",
 );
 
@@ -17,8 +18,9 @@ const OF_RUN: Sql = Sql::both(
 /// dates (`XCom.get_many`), or `run_after` where there is none. Every column that is filtered on is in the partition, so
 /// that the filters reach the tables.
 const OF_RUN_AND_EARLIER: Sql = Sql::both(
-    "SELECT ti, run_no, task_id, map_index, key, value, created_at FROM (
+    "SELECT ti, run_no, task_id, map_index, key, value, created_at, object_url, object_size, object_sha256 FROM (
         SELECT x.ti, x.run_no, x.task_id, x.map_index, x.key, x.value, x.created_at,
+            x.object_url, x.object_size, x.object_sha256,
             this.dag_id AS dag_id, this.run_id AS this_run_id,
             ROW_NUMBER() OVER (
                 PARTITION BY this.dag_id, this.run_id, x.task_id, x.map_index, x.key
@@ -42,6 +44,15 @@ const KEY: Sql = Sql::both("x.key = ?");
 
 const DELETE: Sql = Sql::both("DELETE FROM xcom WHERE ti = $1 AND key = $2");
 
+/// What rows named until `$1`. Nothing of it that a row names again: a commit may clear and write the same.
+const DROPPED: Sql = Sql::both(
+    "SELECT d.url FROM xcom_object_dropped d WHERE d.dropped_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM xcom x WHERE x.object_url = d.url)
+    ORDER BY d.dropped_at LIMIT $2",
+);
+const FORGET_DROPPED: Sql = Sql::both("DELETE FROM xcom_object_dropped WHERE url = $1");
+const IS_NAMED: Sql = Sql::both("SELECT count(*) FROM xcom WHERE object_url = $1");
+
 const PUT_RENDERED: Sql = Sql::both(
     "INSERT INTO rendered (ti, fields) VALUES ($1, $2)
     ON CONFLICT (ti) DO UPDATE SET fields = excluded.fields",
@@ -57,6 +68,10 @@ fn xcom(row: &Row) -> Result<XCom, StoreError> {
         key: row.text(4)?,
         value: row.json(5)?,
         created_at: row.at(6)?,
+        object: match row.text_opt(7)? {
+            Some(url) => Some(XComObject { url, size: row.uint(8)?, sha256: row.text(9)? }),
+            None => None,
+        },
     })
 }
 
@@ -95,6 +110,19 @@ pub(crate) async fn delete(db: &Db, ti: TiId, key: &str) -> Result<bool, StoreEr
     Ok(db.execute(DELETE, args![ti.0, key]).await? > 0)
 }
 
+pub(crate) async fn dropped_objects(db: &Db, until: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    let rows = db.fetch(DROPPED, args![until, i64::from(limit)]).await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+pub(crate) async fn forget_dropped_object(db: &Db, url: &str) -> Result<(), StoreError> {
+    db.execute(FORGET_DROPPED, args![url]).await.map(drop)
+}
+
+pub(crate) async fn is_object_named(db: &Db, url: &str) -> Result<bool, StoreError> {
+    Ok(db.fetch_one(IS_NAMED, args![url]).await?.map_or(Ok(0), |row| row.int(0))? > 0)
+}
+
 pub(crate) async fn put_rendered(db: &Db, ti: TiId, fields: &serde_json::Value) -> Result<(), StoreError> {
     let fields = crate::db::to_json(fields)?;
     db.execute(PUT_RENDERED, args![ti.0, fields.as_str()]).await.map(drop)
@@ -105,7 +133,7 @@ pub(crate) async fn rendered(db: &Db, ti: TiId) -> Result<Option<serde_json::Val
     row.map(|row| row.json(0)).transpose()
 }
 
-pub(crate) const STATEMENTS: &[Sql] = &[DELETE, PUT_RENDERED, RENDERED];
+pub(crate) const STATEMENTS: &[Sql] = &[DELETE, DROPPED, FORGET_DROPPED, IS_NAMED, PUT_RENDERED, RENDERED];
 
 pub(crate) fn queries() -> Vec<Query> {
     let plain = XComQuery {

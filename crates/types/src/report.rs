@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptKey, Callback, DagRun, DagVersion, LeaseToken, OutletEvent, TaskId, TaskInstance, TaskState, Timestamp,
-    Trigger,
+    Trigger, XComObject,
 };
 
 /// How an attempt ended (semantics E5, outcome of the exception).
@@ -94,8 +94,11 @@ pub struct AttemptReport {
 pub struct XComValue {
     /// The key.
     pub key: String,
-    /// The value, as JSON.
+    /// The value, as JSON; null when it is kept elsewhere.
     pub value: serde_json::Value,
+    /// Where a large value is kept.
+    #[serde(default)]
+    pub object: Option<XComObject>,
     /// Its length, where tasks are mapped over it.
     #[serde(default)]
     pub mapped_length: Option<u32>,

@@ -194,6 +194,21 @@ pub struct TaskTry {
 /// The key under which a task's return value is pushed.
 pub const XCOM_RETURN_KEY: &str = "return_value";
 
+/// A reference to the value of an XCom that is too large for its row: the JSON text under a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XComObject {
+    /// Where, e.g. `s3://bucket/prefix/name`.
+    pub url: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What sets the limit of an XCom, for messages.
+pub const XCOM_LIMITS: &str =
+    "xcom.inline_max_bytes, or xcom.max_bytes where xcom.storage_url names a folder or bucket for large values";
+
 /// An XCom: a value that one task instance leaves for others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct XCom {
@@ -207,8 +222,11 @@ pub struct XCom {
     pub map_index: i32,
     /// Its key.
     pub key: String,
-    /// The value, as the JSON that Airflow's `serde` writes.
+    /// The value, as the JSON that Airflow's `serde` writes; null when it is kept elsewhere.
     pub value: serde_json::Value,
+    /// Where a large value is kept.
+    #[serde(default)]
+    pub object: Option<XComObject>,
     /// When it was pushed.
     pub created_at: Timestamp,
 }
@@ -228,6 +246,41 @@ pub struct ImportError {
     pub traceback: Option<String>,
     /// When it was seen first with this content.
     pub at: Timestamp,
+}
+
+/// A name in a DAG file that newer versions of Airflow no longer have, and what is written instead.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Deprecation {
+    /// Path below the DAG folder: the DAG file, or a module that it imports.
+    pub file: String,
+    /// Line in the file, where known.
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// The name as it stands there.
+    pub old: String,
+    /// What is written now; empty where nothing took its place.
+    #[serde(default)]
+    pub new: String,
+    /// More about it.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl std::fmt::Display for Deprecation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {} is deprecated", self.old)?;
+        if !self.new.is_empty() {
+            write!(f, ": use {}", self.new)?;
+        }
+        match &self.note {
+            Some(note) if !note.is_empty() => write!(f, " ({note})"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One file of a bundle.

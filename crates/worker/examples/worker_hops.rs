@@ -36,6 +36,9 @@ async fn main() {
         kill_grace: Duration::from_secs(1),
         task_dir: None,
         bundle_cache_bytes: 1 << 20,
+        environments: tradewind_environments::EnvironmentOptions::default(),
+        xcom_max_bytes: 1 << 30,
+        xcom_storage: None,
         labels: BTreeMap::new(),
     };
     let shutdown = CancellationToken::new();

@@ -22,6 +22,7 @@ use crate::{
     remote::Remote,
     session::{Session, Slot},
     trigger_task,
+    xcoms::LargeXComs,
 };
 
 /// How long the end of the log may take before the result is reported without it.
@@ -67,7 +68,7 @@ pub(crate) struct Running {
     pub(crate) control: Control,
     pub(crate) remote: Remote,
     pub(crate) log: TaskLog,
-    pub(crate) xcom_max_bytes: u64,
+    pub(crate) xcoms: LargeXComs,
 }
 
 /// Takes a grant over. `sent` is when its offer went out: the lease counts from there.
@@ -104,7 +105,8 @@ impl Running {
         let remote =
             Remote::new(session.client.clone(), key, token, control.clone(), terms.lease * 2, session.lost_grace());
         let log = TaskLog::new(remote.clone(), Masker::default());
-        Self { session, key, control, remote, log, xcom_max_bytes: terms.xcom_max_bytes }
+        let xcoms = LargeXComs::new(&session.settings, terms.xcom_max_bytes);
+        Self { session, key, control, remote, log, xcoms }
     }
 
     /// Hands the verdict in; `None` when nobody wants one. A defect of ours must end the attempt, too: its lease would

@@ -24,7 +24,7 @@ use crate::{
     logs::TaskLog,
     remote::{Remote, RunQuery},
     session::Session,
-    xcoms::HeldXComs,
+    xcoms::{HeldXComs, LargeXComs},
 };
 
 /// Runs of one look for an earlier task instance.
@@ -38,6 +38,7 @@ pub(crate) struct Host {
     pub(crate) remote: Remote,
     log: TaskLog,
     held: HeldXComs,
+    xcoms: LargeXComs,
     /// None for a callback that is about no task instance.
     pub(crate) ti: Option<Arc<TaskInstance>>,
     run: Arc<DagRun>,
@@ -54,7 +55,8 @@ impl Host {
             session: Arc::clone(&running.session),
             remote: running.remote.clone(),
             log: running.log.clone(),
-            held: HeldXComs::new(running.remote.clone(), running.xcom_max_bytes),
+            held: HeldXComs::new(running.remote.clone()),
+            xcoms: running.xcoms.clone(),
             ti: Some(Arc::clone(&work.ti)),
             run: Arc::clone(&work.run),
             assets: host_answers::assets_of(&work.task),
@@ -69,7 +71,8 @@ impl Host {
             session: Arc::clone(&running.session),
             remote: running.remote.clone(),
             log: running.log.clone(),
-            held: HeldXComs::new(running.remote.clone(), running.xcom_max_bytes),
+            held: HeldXComs::new(running.remote.clone()),
+            xcoms: running.xcoms.clone(),
             ti: work.ti.clone(),
             run: Arc::clone(&work.run),
             assets: Vec::new(),
@@ -113,18 +116,24 @@ impl Host {
         )))
     }
 
-    async fn values(&self, at: &XComAddress, map_index: Option<i32>, include_prior_dates: bool) -> Answer<Vec<Value>> {
+    /// The XComs that fit, by map index; large ones as references.
+    async fn found(&self, at: &XComAddress, index: Option<i32>, include_prior_dates: bool) -> Answer<Vec<v1::XCom>> {
         self.held.flush().await.map_err(answer)?;
         let query = v1::GetXComsRequest {
             attempt: None,
             dag_id: at.dag_id.clone(),
             run_id: at.run_id.clone(),
             task_id: Some(at.task_id.clone()),
-            map_index,
+            map_index: index,
             key: Some(at.key.clone()),
             include_prior_dates,
         };
-        let values = self.remote.xcom_values(query).await.map_err(answer)?;
+        self.remote.xcoms(query).await.map_err(answer)
+    }
+
+    /// Their values.
+    async fn load(&self, xcoms: Vec<v1::XCom>) -> Answer<Vec<Value>> {
+        let values = self.xcoms.load(xcoms).await.map_err(answer)?;
         Ok(values.into_iter().map(|(_, value)| value).collect())
     }
 
@@ -175,31 +184,44 @@ impl TaskHost for Host {
         self.session.watchdog.started(pid);
     }
 
+    fn largest_request(&self) -> usize {
+        // A float has 9 bytes on this way, as JSON at least 4.
+        let bytes = self.xcoms.max_bytes().saturating_mul(9) / 4;
+        usize::try_from(bytes).unwrap_or(usize::MAX).max(tradewind_guest::LARGEST_REQUEST)
+    }
+
     async fn get_xcom(&self, at: &XComAddress, include_prior_dates: bool) -> Answer<Option<Value>> {
         let index = at.map_index.unwrap_or(tradewind_types::UNMAPPED);
-        let values = self.values(at, Some(index), include_prior_dates).await?;
-        Ok(values.into_iter().next())
+        let mut found = self.found(at, Some(index), include_prior_dates).await?;
+        found.truncate(1);
+        Ok(self.load(found).await?.pop())
     }
 
     async fn get_xcom_slice(&self, at: &XComAddress, part: XComSlice) -> Answer<Vec<Value>> {
-        slice(self.values(at, None, part.include_prior_dates).await?, part)
+        let include_prior_dates = part.include_prior_dates;
+        let picked = slice(self.found(at, None, include_prior_dates).await?, part)?;
+        self.load(picked).await
     }
 
     async fn get_xcom_item(&self, at: &XComAddress, offset: i64) -> Answer<Option<Value>> {
-        let mut values = self.values(at, None, false).await?;
-        let length = i64::try_from(values.len()).unwrap_or(i64::MAX);
+        let mut found = self.found(at, None, false).await?;
+        let length = i64::try_from(found.len()).unwrap_or(i64::MAX);
         let index = if offset < 0 { offset.saturating_add(length) } else { offset };
-        Ok(usize::try_from(index).ok().filter(|index| *index < values.len()).map(|index| values.swap_remove(index)))
+        let Some(index) = usize::try_from(index).ok().filter(|index| *index < found.len()) else { return Ok(None) };
+        let picked = vec![found.swap_remove(index)];
+        Ok(self.load(picked).await?.pop())
     }
 
     async fn count_xcoms(&self, at: &XComAddress) -> Answer<u64> {
-        Ok(self.values(at, None, false).await?.len() as u64)
+        Ok(self.found(at, None, false).await?.len() as u64)
     }
 
     async fn set_xcom(&self, at: &XComAddress, value: Value, mapped_length: Option<u64>) -> Answer<()> {
         self.check_own(at)?;
+        let ti = self.ti.as_ref().ok_or_else(|| refused("there is no task instance here".to_owned()))?;
         let length = mapped_length.map(|length| u32::try_from(length).unwrap_or(u32::MAX));
-        self.held.push(&at.key, value, length).map_err(answer)
+        self.held.push(self.xcoms.stow(ti, &at.key, value, length).await.map_err(answer)?);
+        Ok(())
     }
 
     async fn delete_xcom(&self, at: &XComAddress) -> Answer<()> {

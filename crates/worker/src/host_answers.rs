@@ -93,7 +93,7 @@ pub(crate) fn line(line: LogLine) -> Line {
 }
 
 /// A slice of a list, the way Python does it.
-pub(crate) fn slice(values: Vec<Value>, slice: XComSlice) -> Answer<Vec<Value>> {
+pub(crate) fn slice<T: Clone>(values: Vec<T>, slice: XComSlice) -> Answer<Vec<T>> {
     let length = i64::try_from(values.len()).unwrap_or(i64::MAX);
     let step = slice.step.unwrap_or(1);
     if step == 0 {
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn slices_are_pythons() {
         let of = |start, stop, step| {
-            let values = (0..5).map(Value::from).collect();
+            let values: Vec<Value> = (0..5).map(Value::from).collect();
             let part = XComSlice { start, stop, step, include_prior_dates: false };
             let picked = slice(values, part).unwrap();
             picked.iter().filter_map(Value::as_i64).collect::<Vec<_>>()
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(of(Some(3), Some(1), None), [0; 0]);
         assert_eq!(of(None, Some(-100), Some(-1)), [4, 3, 2, 1, 0]);
         let zero = XComSlice { step: Some(0), ..XComSlice::default() };
-        assert!(slice(vec![], zero).is_err());
+        assert!(slice::<Value>(vec![], zero).is_err());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use tradewind_operators::{Finished, IoError, LogLevel, OperatorError, OperatorIo
 use tradewind_proto::v1;
 use tradewind_types::{
     ApiError, AssetRef, AttemptOutcome, Connection, DagRun, NativeOperator, OutletEvent, Timestamp, XCOM_RETURN_KEY,
-    XComValue,
 };
 
 use crate::{
@@ -30,7 +29,7 @@ pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperato
         env: session.env.clone(),
         marker: (ATTEMPT_MARK.to_owned(), running.key.to_string()),
         scratch: session.scratch.clone(),
-        xcom_max_bytes: running.xcom_max_bytes,
+        xcom_max_bytes: running.xcoms.max_bytes(),
         stop: running.control.signal().clone(),
     };
     let io = NativeIo { running, work };
@@ -46,11 +45,13 @@ pub(crate) async fn run(running: &Running, work: &Work, operator: &NativeOperato
     let verdict = match result {
         Ok(Finished::Success(value)) => {
             let mut verdict = Verdict::of(AttemptOutcome::Success);
-            verdict.xcoms.extend(value.map(|value| XComValue {
-                key: XCOM_RETURN_KEY.to_owned(),
-                mapped_length: mapped_length(&value),
-                value,
-            }));
+            if let Some(value) = value {
+                let length = mapped_length(&value);
+                match running.xcoms.stow(&work.ti, XCOM_RETURN_KEY, value, length).await {
+                    Ok(value) => verdict.xcoms.push(value),
+                    Err(error) => return Some(Verdict::failed(true, error.message)),
+                }
+            }
             verdict.asset_events = outlets(&work.task.outlets);
             verdict
         }
@@ -157,7 +158,8 @@ impl OperatorIo for NativeIo<'_> {
             key: Some(query.key.clone()),
             include_prior_dates: query.include_prior_dates,
         };
-        self.running.remote.xcom_values(request).await.map_err(io_error)
+        let found = self.running.remote.xcoms(request).await.map_err(io_error)?;
+        self.running.xcoms.load(found).await.map_err(io_error)
     }
 
     async fn variable(&self, key: &str) -> Result<Option<String>, IoError> {

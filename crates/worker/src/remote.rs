@@ -79,22 +79,12 @@ impl Remote {
         Some(self.attempt.clone())
     }
 
-    /// XComs that fit, by run, task and map index.
+    /// XComs that fit, by map index; large ones as references.
     pub(crate) async fn xcoms(&self, mut query: v1::GetXComsRequest) -> Result<Vec<v1::XCom>, ApiError> {
         query.attempt = self.attempt();
-        Ok(call!(self, self.patience, get_x_coms, query)?.xcoms)
-    }
-
-    /// Values of XComs of one task and key, by map index.
-    pub(crate) async fn xcom_values(&self, query: v1::GetXComsRequest) -> Result<Vec<(i32, Value)>, ApiError> {
-        let mut values = self
-            .xcoms(query)
-            .await?
-            .into_iter()
-            .map(|xcom| Ok((xcom.map_index, json("xcom", &xcom.value_json)?)))
-            .collect::<Result<Vec<_>, ApiError>>()?;
-        values.sort_by_key(|(map_index, _)| *map_index);
-        Ok(values)
+        let mut found = call!(self, self.patience, get_x_coms, query)?.xcoms;
+        found.sort_by_key(|xcom| xcom.map_index);
+        Ok(found)
     }
 
     pub(crate) async fn push_xcoms(&self, xcoms: &[XComValue], patience: Duration) -> Result<(), ApiError> {

@@ -216,7 +216,7 @@ mod tests {
             key: AttemptKey { ti: TiId(Uuid::nil()), attempt: 1 },
             token: LeaseToken(Uuid::nil()),
             outcome: AttemptOutcome::Success,
-            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), mapped_length: None }],
+            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), object: None, mapped_length: None }],
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,

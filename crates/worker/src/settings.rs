@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use tradewind_config::WorkerOptions;
+use tradewind_config::{WorkerOptions, XComOptions};
+use tradewind_environments::EnvironmentOptions;
+use tradewind_objects::Storage;
 use tradewind_types::{QueueName, WorkerName};
 
 /// The settings of one worker.
@@ -30,6 +32,12 @@ pub struct WorkerSettings {
     pub kill_grace: Duration,
     /// Bytes of the bundle cache before the least recently used bundles go.
     pub bundle_cache_bytes: u64,
+    /// How the environments of DAG files are built and kept; they lie in this worker's folder when no other is named.
+    pub environments: EnvironmentOptions,
+    /// Largest XCom in bytes.
+    pub xcom_max_bytes: u64,
+    /// Where large XComs are kept; without it, those that do not fit into a row fail their task.
+    pub xcom_storage: Option<Storage>,
     /// Free-form facts for `workers list`.
     pub labels: BTreeMap<String, String>,
 }
@@ -81,8 +89,17 @@ impl WorkerSettings {
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
             bundle_cache_bytes: options.bundle_cache_bytes,
+            environments: EnvironmentOptions::default(),
+            xcom_max_bytes: XComOptions::default().max_bytes,
+            xcom_storage: None,
             labels: BTreeMap::new(),
         })
+    }
+
+    /// Where environments of DAG files lie, and how they are kept.
+    pub(crate) fn environment_options(&self) -> EnvironmentOptions {
+        let dir = self.environments.dir.clone().unwrap_or_else(|| self.dir.join("environments"));
+        EnvironmentOptions { dir: Some(dir), ..self.environments.clone() }
     }
 
     /// The environment that native tasks start from: a few variables of this process, then the configured ones.

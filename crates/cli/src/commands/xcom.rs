@@ -1,11 +1,17 @@
 //! `tradewind xcom`.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::Value;
-use tradewind_proto::{json, v1};
+use tradewind_proto::{api_error, json, v1};
+use tradewind_types::XComObject;
 
 use crate::{
     client::Client,
@@ -53,6 +59,9 @@ pub enum XcomCommand {
         /// The map index of the task instance.
         #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
         map_index: i32,
+        /// Write the JSON text of the value to this file instead: for large ones.
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -66,7 +75,11 @@ struct XComRecord {
     task_id: String,
     map_index: i32,
     key: String,
+    /// Null when it is kept elsewhere.
     value: Value,
+    /// Where a large value is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<XComObject>,
     timestamp: String,
 }
 
@@ -78,7 +91,10 @@ impl Record for XComRecord {
         vec![
             Text::plain(format!("{}{index}", self.task_id)),
             Text::plain(&self.key),
-            Text::brief(&self.value.to_string(), 80),
+            match &self.object {
+                Some(object) => Text::plain(format!("{} bytes in {}", object.size, object.url)),
+                None => Text::brief(&self.value.to_string(), 80),
+            },
             Text::instant(Some(&self.timestamp)),
         ]
     }
@@ -97,7 +113,7 @@ pub async fn run(context: &Context, command: XcomCommand) -> Outcome {
             let rows = xcoms.into_iter().map(|xcom| record(&request.dag_id, xcom)).collect::<Result<Vec<_>, _>>()?;
             output::print_listing(page.output, &rows, total)?;
         }
-        XcomCommand::Get { dag_id, run_id, task_id, key, map_index, output } => {
+        XcomCommand::Get { dag_id, run_id, task_id, key, map_index, save, output } => {
             let request = v1::GetXComsAdminRequest {
                 page: None,
                 dag_id,
@@ -110,7 +126,22 @@ pub async fn run(context: &Context, command: XcomCommand) -> Outcome {
             let Some(xcom) = xcoms.pop() else {
                 return Err(missing(&client, &request).await);
             };
-            match json("value", &xcom.value_json)? {
+            if let Some(path) = save {
+                let file = File::create(&path).map_err(|error| CliError::file("write", &path, &error))?;
+                let size = copy(&client, &request, &xcom, Saved { file, path: &path }).await?;
+                output::note(&format!("{size} bytes in {}", path.display()));
+                return Ok(Exit::Success);
+            }
+            let value = match &xcom.object {
+                None => json("value", &xcom.value_json)?,
+                Some(_) => {
+                    let mut text = Vec::new();
+                    copy(&client, &request, &xcom, &mut text).await?;
+                    serde_json::from_slice(&text)
+                        .map_err(|error| CliError::new(Exit::Internal, format!("the value is not JSON: {error}")))?
+                }
+            };
+            match value {
                 // Text is printed as it is, so that scripts can use it.
                 Value::String(text) if !output.output.is_data() => output::line(text)?,
                 value => output::print_serialized(output.output, &value)?,
@@ -118,6 +149,51 @@ pub async fn run(context: &Context, command: XcomCommand) -> Outcome {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Takes pieces of a value.
+trait Sink {
+    fn take(&mut self, data: &[u8]) -> Result<(), CliError>;
+}
+
+struct Saved<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Sink for Saved<'_> {
+    fn take(&mut self, data: &[u8]) -> Result<(), CliError> {
+        self.file.write_all(data).map_err(|error| CliError::file("write", self.path, &error))
+    }
+}
+
+impl Sink for &mut Vec<u8> {
+    fn take(&mut self, data: &[u8]) -> Result<(), CliError> {
+        self.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+/// Copies the JSON text of a value piece by piece. Returns its size.
+async fn copy(
+    client: &Client,
+    request: &v1::GetXComsAdminRequest,
+    xcom: &v1::XCom,
+    mut to: impl Sink,
+) -> Result<u64, CliError> {
+    let mut pieces = client.read(async |mut admin| admin.read_x_com(request.clone()).await).await?;
+    let mut size = 0;
+    while let Some(piece) = pieces.message().await.map_err(|status| CliError::from(api_error(&status)))? {
+        size += piece.data.len() as u64;
+        to.take(&piece.data)?;
+    }
+    match &xcom.object {
+        Some(object) if object.size != size => {
+            let message = format!("the value broke off after {size} of {} bytes; try again", object.size);
+            Err(CliError::new(Exit::Unavailable, message))
+        }
+        _ => Ok(size),
+    }
 }
 
 async fn fetch(
@@ -164,6 +240,7 @@ fn record(dag_id: &str, xcom: v1::XCom) -> Result<XComRecord, CliError> {
         map_index: xcom.map_index,
         key: xcom.key,
         value: json("value", &xcom.value_json)?,
+        object: xcom.object.map(Into::into),
         timestamp: output::iso(xcom.created_at),
     })
 }

@@ -5,10 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use tradewind_config::Config;
 use tradewind_dags::{ProcessorSettings, yaml::YamlSettings};
 use tradewind_engine::EngineOptions;
+use tradewind_objects::Storage;
 use tradewind_scheduler::{SchedulerSettings, ServerTls, Tokens};
 use tradewind_worker::WorkerSettings;
 
-use super::backends::absolute;
+use super::{backends::absolute, guest};
 use crate::{context::read_pem, errors::CliError};
 
 /// Seconds of an option.
@@ -56,7 +57,11 @@ pub fn scheduler(config: &Config) -> Result<SchedulerSettings, CliError> {
         leader_lease: seconds("scheduler.leader_lease_secs", options.leader_lease_secs)?,
         repair_interval: seconds("scheduler.repair_secs", options.repair_secs)?,
         queue_window: usize::try_from(config.queue.window).unwrap_or(usize::MAX),
-        xcom_max_bytes: options.xcom_max_bytes,
+        xcom_inline_max_bytes: config.xcom.inline_max_bytes,
+        xcom_max_bytes: config.xcom.max_bytes,
+        xcom_storage: xcom_storage(config)?,
+        xcom_sweep: seconds("xcom.sweep_secs", config.xcom.sweep_secs)?,
+        xcom_orphans: seconds("xcom.orphan_secs", config.xcom.orphan_secs)?,
         log_max_bytes: options.log_max_bytes,
         paused_by_default: config.core.dags_are_paused_at_creation,
         tokens: Tokens {
@@ -67,6 +72,29 @@ pub fn scheduler(config: &Config) -> Result<SchedulerSettings, CliError> {
         fernet_keys: config.security.fernet_key.split(',').map(|key| key.trim().to_owned()).collect(),
         tls,
     })
+}
+
+/// Where large XComs are kept, if anywhere.
+fn xcom_storage(config: &Config) -> Result<Option<Storage>, CliError> {
+    let options = &config.xcom;
+    if options.storage_url.is_empty() {
+        return Ok(None);
+    }
+    Storage::open(&options.storage_url, &options.storage_options)
+        .map(Some)
+        .map_err(|error| CliError::usage(format!("xcom.storage_url: {error}")))
+}
+
+/// The URL of the folder for large XComs of a process that holds every role, when none is configured.
+///
+/// # Errors
+/// The path cannot be made absolute.
+pub fn fill_xcom_storage(config: &mut Config) -> Result<(), CliError> {
+    if config.xcom.storage_url.is_empty() {
+        let folder = absolute(&config.home.dir.join("xcoms"))?;
+        config.xcom.storage_url = format!("file://{}", folder.display());
+    }
+    Ok(())
 }
 
 /// The folder of the worker.
@@ -84,7 +112,10 @@ pub fn worker_dir(config: &Config) -> Result<PathBuf, CliError> {
 pub fn worker(config: &Config) -> Result<WorkerSettings, CliError> {
     let dir = worker_dir(config)?;
     let mut settings = WorkerSettings::from_options(&config.worker, dir.clone()).map_err(CliError::usage)?;
+    settings.environments = guest::environment_options(config, &dir.join(guest::ENVIRONMENTS))?;
     settings.dir = dir;
+    settings.xcom_max_bytes = config.xcom.max_bytes;
+    settings.xcom_storage = xcom_storage(config)?;
     Ok(settings)
 }
 
@@ -110,6 +141,10 @@ pub fn processor(config: &Config) -> Result<ProcessorSettings, CliError> {
             default_timezone: config.core.default_timezone.clone(),
             create_cron_data_intervals: config.core.create_cron_data_intervals,
         },
+        environments: guest::environment_options(
+            config,
+            &config.home.dir.join("dag-processor").join(guest::ENVIRONMENTS),
+        )?,
         ..ProcessorSettings::new(folder)
     })
 }

@@ -7,6 +7,7 @@ use super::{
     home,
     local::LocalSystem,
     process::{Loading, hide_secrets, run_role},
+    settings,
     stop::Stop,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub fn run(context: &Context, args: StandaloneArgs) -> Outcome {
     )?;
     let _lock = home::lock(&loading.config.home.dir)?;
     home::fill_secrets(&mut loading.config)?;
+    settings::fill_xcom_storage(&mut loading.config)?;
     for name in [&mut loading.config.scheduler.name, &mut loading.config.worker.name] {
         if name.is_empty() {
             NAME.clone_into(name);

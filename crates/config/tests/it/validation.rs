@@ -69,9 +69,7 @@ fn unsound_configurations_are_refused_by_key() {
         (Role::Scheduler, "scheduler.repair_secs: NaN is too small", |c| c.scheduler.repair_secs = f64::NAN),
         (Role::DagProcessor, "dags.scan_secs: -1 is too small", |c| c.dags.scan_secs = -1.0),
         (Role::DagProcessor, "dags.parse_processes: 0 is too small", |c| c.dags.parse_processes = 0),
-        (Role::Scheduler, "scheduler.xcom_max_bytes: 99999999 is too large", |c| {
-            c.scheduler.xcom_max_bytes = 99_999_999
-        }),
+        (Role::Scheduler, "xcom.inline_max_bytes: 99999999 is too large", |c| c.xcom.inline_max_bytes = 99_999_999),
         (Role::Scheduler, "scheduler.listen: \"localhost\" is not an address", |c| {
             c.scheduler.listen = "localhost".into()
         }),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Publisher {
     published: BTreeMap<String, String>,
     /// Bundles whose blobs are known to be stored.
     stored: BTreeSet<String>,
+    /// The list of files that was published to its end, none refused.
+    done: Option<Arc<Vec<LoadedFile>>>,
     /// The leader was away: it may be another one now, on another store.
     was_away: bool,
 }
@@ -51,6 +54,7 @@ impl Publisher {
             patience,
             published: BTreeMap::new(),
             stored: BTreeSet::new(),
+            done: None,
             was_away: false,
         }
     }
@@ -73,25 +77,37 @@ impl Publisher {
             // Publishing again what is known costs the leader a comparison of hashes.
             self.published.clear();
             self.stored.clear();
+            self.done = None;
             self.address = address;
             self.was_away = false;
         }
-        let present: BTreeSet<&String> = folder.files.iter().map(|file| &file.rel_path).collect();
+        let is_done = self.done.as_ref().is_some_and(|done| Arc::ptr_eq(done, &folder.files));
+        if is_done && !full {
+            return Ok(());
+        }
+        let present: BTreeSet<&String> =
+            folder.files.iter().map(|file| &file.rel_path).chain(&folder.pending).collect();
         let vanished = self.published.keys().any(|rel| !present.contains(rel));
         // Files that are gone give their DAG ids free before others take them, so that a renamed file just works.
         if folder.scan.complete && (full || vanished) {
             self.complete_scan(&present).await?;
         }
+        if is_done {
+            return Ok(());
+        }
+        self.done = None;
         let mut refused = Vec::new();
-        for file in &folder.files {
+        for file in folder.files.iter() {
             if !self.publish_file(folder, file).await? {
                 refused.push(file);
             }
         }
         // What one file gave up in this round may be what another was refused for.
+        let mut all = true;
         for file in refused {
-            self.publish_file(folder, file).await?;
+            all &= self.publish_file(folder, file).await?;
         }
+        self.done = all.then(|| Arc::clone(&folder.files));
         Ok(())
     }
 
@@ -247,6 +263,7 @@ fn request_of(file: &LoadedFile) -> v1::PublishFileRequest {
         errors: file.errors.iter().cloned().map(Into::into).collect(),
         parse_ms: u64::try_from(file.parse_time.as_millis()).unwrap_or(u64::MAX),
         warnings: file.warnings.clone(),
+        deprecations: file.deprecations.iter().cloned().map(Into::into).collect(),
     }
 }
 

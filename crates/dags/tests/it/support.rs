@@ -76,6 +76,7 @@ impl Dags {
             guest_package_dir: repository().join("python"),
             home: self.beside("guest"),
             extra_env: Vec::new(),
+            warm_dags: std::time::Duration::from_secs(60),
         }
     }
 

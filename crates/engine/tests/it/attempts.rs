@@ -108,7 +108,7 @@ fn stale_writes_change_nothing() {
         let reply = world.step(Event::PushXComs {
             key: stale.key,
             token: stale.token,
-            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), mapped_length: None }],
+            xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), object: None, mapped_length: None }],
         });
         assert_eq!(refusal(reply), ErrorCode::StaleAttempt);
         let reply = world.step(Event::CheckAttempt { key: stale.key, token: stale.token });
@@ -299,7 +299,7 @@ fn a_report_carries_xcoms_and_a_new_attempt_clears_them() {
     world.step(Event::PushXComs {
         key: held.key,
         token: held.token,
-        xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), mapped_length: None }],
+        xcoms: vec![XComValue { key: "k".to_owned(), value: 1.into(), object: None, mapped_length: None }],
     });
     assert_eq!(world.rows.xcoms.len(), 1);
     world.report(held, AttemptOutcome::Failed { retry: true, delay: None });
@@ -308,7 +308,8 @@ fn a_report_carries_xcoms_and_a_new_attempt_clears_them() {
     assert!(world.rows.xcoms.is_empty());
     assert_eq!(world.rows.xcoms_cleared, [held.key.ti]);
     let mut report = World::report_event(held, AttemptOutcome::Success);
-    report.xcoms = vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: 7.into(), mapped_length: None }];
+    report.xcoms =
+        vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: 7.into(), object: None, mapped_length: None }];
     world.step(Event::Report(report));
     assert_eq!(world.rows.xcoms.len(), 1);
 }

@@ -53,7 +53,8 @@ fn claim(world: &mut World, task_id: &str, map_index: i32) -> crate::support::He
 fn push(world: &mut World, task_id: &str, map_index: i32, length: u32) {
     let held = claim(world, task_id, map_index);
     let mut report = World::report_event(held, AttemptOutcome::Success);
-    report.xcoms = vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: 1.into(), mapped_length: Some(length) }];
+    report.xcoms =
+        vec![XComValue { key: XCOM_RETURN_KEY.to_owned(), value: 1.into(), object: None, mapped_length: Some(length) }];
     assert!(matches!(world.step(Event::Report(report)), Reply::Done));
 }
 
@@ -206,6 +207,7 @@ fn clear(world: &mut World, task_ids: &[&str]) {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert!(matches!(reply, Reply::Instances(_)), "{reply:?}");
@@ -244,6 +246,7 @@ fn one_index_can_be_cleared_alone() {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert_eq!(states(&world, "m")[1], (1, TaskState::Success));

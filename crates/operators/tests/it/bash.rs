@@ -73,7 +73,7 @@ async fn a_value_over_the_limit_names_the_option() {
     let worker = Worker::new();
     let attempt = Attempt::new().with(|ctx| ctx.xcom_max_bytes = 64);
     let error = worker.run(bash("printf %100s x | tr ' ' y"), &attempt).await.unwrap_err();
-    assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
+    assert!(error.to_string().contains("xcom.inline_max_bytes"), "{error}");
     let quiet = attempt.with(|ctx| std::sync::Arc::make_mut(&mut ctx.task).do_xcom_push = false);
     let ended = worker.run(bash("printf %100s x | tr ' ' y"), &quiet).await;
     assert_eq!(ended, Ok(Finished::Success(None)));

@@ -149,10 +149,10 @@ async fn limits_hold() {
     let (server, worker) = (serve().await, Worker::new());
     let attempt = Attempt::new().with(|ctx| ctx.xcom_max_bytes = 1_000);
     let error = worker.run(get(&server, "/big"), &attempt).await.unwrap_err();
-    assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
+    assert!(error.to_string().contains("xcom.inline_max_bytes"), "{error}");
     // The limit ends the reading, not the timeout.
     let error = worker.run(get(&server, "/endless"), &attempt).await.unwrap_err();
-    assert!(error.to_string().contains("scheduler.xcom_max_bytes"), "{error}");
+    assert!(error.to_string().contains("xcom.inline_max_bytes"), "{error}");
     let mut slow = get(&server, "/slow");
     slow["timeout"] = json!(0.2);
     let error = worker.run(slow, &attempt).await.unwrap_err();

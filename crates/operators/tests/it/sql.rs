@@ -163,7 +163,7 @@ async fn postgres_is_all_or_nothing() {
     assert!(error.to_string().contains("ends the transaction"), "{error}");
     let many = it.attempt.with(|ctx| ctx.xcom_max_bytes = 50);
     let error = it.worker.run(sql("INSERT INTO t SELECT generate_series(1, 100) RETURNING id"), &many).await;
-    assert!(error.unwrap_err().to_string().contains("scheduler.xcom_max_bytes"));
+    assert!(error.unwrap_err().to_string().contains("xcom.inline_max_bytes"));
     let count = it.worker.run(sql("SELECT count(*) FROM t WHERE id > 50"), &many).await;
     assert_eq!(count, rows(json!([[0]])), "a result that is too large is rolled back");
 }

@@ -12,14 +12,24 @@ pub fn xcom_values(values: Vec<v1::XComValue>) -> Result<Vec<t::XComValue>, ApiE
         .into_iter()
         .map(|xcom| {
             let value = json(&format!("xcom {}", xcom.key), &xcom.value_json)?;
-            Ok(t::XComValue { key: xcom.key, value, mapped_length: xcom.mapped_length })
+            Ok(t::XComValue {
+                key: xcom.key,
+                value,
+                object: xcom.object.map(Into::into),
+                mapped_length: xcom.mapped_length,
+            })
         })
         .collect()
 }
 
 impl From<&t::XComValue> for v1::XComValue {
     fn from(xcom: &t::XComValue) -> Self {
-        Self { key: xcom.key.clone(), value_json: xcom.value.to_string(), mapped_length: xcom.mapped_length }
+        Self {
+            key: xcom.key.clone(),
+            value_json: xcom.value.to_string(),
+            mapped_length: xcom.mapped_length,
+            object: xcom.object.clone().map(Into::into),
+        }
     }
 }
 

@@ -161,7 +161,20 @@ impl v1::XCom {
             value_json: xcom.value.to_string(),
             created_at: micros(xcom.created_at),
             run_id: run_id.to_owned(),
+            object: xcom.object.map(Into::into),
         }
+    }
+}
+
+impl From<t::XComObject> for v1::XComObject {
+    fn from(object: t::XComObject) -> Self {
+        Self { url: object.url, size: object.size, sha256: object.sha256 }
+    }
+}
+
+impl From<v1::XComObject> for t::XComObject {
+    fn from(object: v1::XComObject) -> Self {
+        Self { url: object.url, size: object.size, sha256: object.sha256 }
     }
 }
 
@@ -215,6 +228,18 @@ impl From<t::ImportError> for v1::ImportError {
             traceback: error.traceback,
             at: micros(error.at),
         }
+    }
+}
+
+impl From<t::Deprecation> for v1::Deprecation {
+    fn from(name: t::Deprecation) -> Self {
+        Self { file: name.file, line: name.line, old: name.old, new: name.new, note: name.note }
+    }
+}
+
+impl From<v1::Deprecation> for t::Deprecation {
+    fn from(name: v1::Deprecation) -> Self {
+        Self { file: name.file, line: name.line, old: name.old, new: name.new, note: name.note }
     }
 }
 

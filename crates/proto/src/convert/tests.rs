@@ -123,8 +123,13 @@ fn a_report_keeps_lengths_events_and_label() {
             token: t::LeaseToken(Uuid::from_u128(6)),
             outcome,
             xcoms: vec![
-                t::XComValue { key: "return_value".to_owned(), value: json!([1, 2]), mapped_length: Some(2) },
-                t::XComValue { key: "k".to_owned(), value: json!("v"), mapped_length: None },
+                t::XComValue {
+                    key: "return_value".to_owned(),
+                    value: json!([1, 2]),
+                    object: None,
+                    mapped_length: Some(2),
+                },
+                t::XComValue { key: "k".to_owned(), value: json!("v"), object: None, mapped_length: None },
             ],
             skip: vec![("s".into(), -1)],
             asset_events: vec![t::OutletEvent {

@@ -10,7 +10,7 @@ use tradewind_types::{ApiError, DagRow, DagVersion, SourceKind};
 use super::{ADMIN, page};
 use crate::{
     core::{Core, store_error},
-    publish::remarks,
+    publish::{deprecations, remarks},
 };
 
 /// A DAG as listings show it; `next_run_after` is the leader's to add.
@@ -119,8 +119,11 @@ pub(crate) async fn list_import_errors(
     core: &Arc<Core>,
     request: v1::ListRequest,
 ) -> Result<v1::ListImportErrorsResponse, ApiError> {
-    let listing = core.store.import_errors(page(request.page)).await.map_err(store_error)?;
+    let page = page(request.page);
+    let deprecations = if page.offset == 0 { deprecations(core).await? } else { Vec::new() };
+    let listing = core.store.import_errors(page).await.map_err(store_error)?;
     Ok(v1::ListImportErrorsResponse {
+        deprecations: deprecations.into_iter().map(Into::into).collect(),
         errors: listing.rows.into_iter().map(Into::into).collect(),
         total: listing.total,
     })

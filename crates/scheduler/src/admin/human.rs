@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tradewind_engine::Event;
 use tradewind_ports::HumanInputFilter;
 use tradewind_proto::v1;
-use tradewind_types::{ApiError, HumanInput, Timestamp};
+use tradewind_types::{ApiError, HumanInput, Timestamp, sdk_datetime};
 
 use super::{ADMIN, page, runs::run_id_of, tasks::find_instance};
 use crate::{
@@ -102,24 +102,6 @@ fn resume_event(input: &HumanInput, at: Timestamp) -> Value {
         "responded_at": sdk_datetime(at),
         "responded_by_user": by,
         "timedout": false,
-    })
-}
-
-/// An instant as `airflow.sdk.serde` writes a `datetime` in UTC.
-fn sdk_datetime(at: Timestamp) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "Python's own timestamps are floats of this precision")]
-    let seconds = at.as_microsecond() as f64 / 1e6;
-    json!({
-        "__classname__": "datetime.datetime",
-        "__version__": 2,
-        "__data__": {
-            "timestamp": seconds,
-            "tz": {
-                "__classname__": "builtins.tuple",
-                "__version__": 1,
-                "__data__": ["UTC", "pendulum.tz.timezone.Timezone", 1, true],
-            },
-        },
     })
 }
 

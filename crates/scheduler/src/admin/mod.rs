@@ -57,6 +57,7 @@ macro_rules! routes {
         impl v1::admin_service_server::AdminService for AdminApi {
             type WatchRunStream = ReceiverStream<Result<v1::GetRunResponse, Status>>;
             type ReadLogStream = ReceiverStream<Result<v1::LogData, Status>>;
+            type ReadXComStream = ReceiverStream<Result<v1::XComData, Status>>;
 
             $(
                 async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
@@ -99,6 +100,7 @@ routes! {
     answer_human(v1::AnswerHumanRequest) -> v1::HumanInput = human::answer_human;
     list_callbacks(v1::ListCallbacksRequest) -> v1::ListCallbacksResponse = facts::list_callbacks;
     list_x_coms(v1::GetXComsAdminRequest) -> v1::ListXComsResponse = tasks::list_xcoms;
+    read_x_com(v1::GetXComsAdminRequest) -> ReceiverStream<Result<v1::XComData, Status>> = tasks::read_xcom;
     list_pools(v1::Empty) -> v1::ListPoolsResponse = resources::list_pools;
     set_pool(v1::Pool) -> v1::Pool = resources::set_pool;
     delete_pool(v1::NameRequest) -> v1::Empty = resources::delete_pool;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::Status;
 use tradewind_engine::{Event, Reply};
 use tradewind_ports::{TaskInstanceFilter, XComQuery};
-use tradewind_proto::{to_json, v1};
+use tradewind_proto::{status, to_json, v1};
 use tradewind_types::{ApiError, AttemptKey, BlockReason, TaskInstance, TaskState};
 
 use super::{
@@ -145,6 +145,42 @@ pub(crate) async fn read_log(
     let (sender, receiver) = mpsc::channel(4);
     let key = AttemptKey { ti: ti.id, attempt };
     tokio::spawn(send_log(Arc::clone(core), key, request.offset, request.follow, sender));
+    Ok(ReceiverStream::new(receiver))
+}
+
+/// The JSON text of one XCom. A large one goes from its storage to the caller in pieces.
+pub(crate) async fn read_xcom(
+    core: &Arc<Core>,
+    request: v1::GetXComsAdminRequest,
+) -> Result<ReceiverStream<Result<v1::XComData, Status>>, ApiError> {
+    let (task, key) = (request.task_id.clone().unwrap_or_default(), request.key.clone().unwrap_or_default());
+    let page = v1::Page { limit: 1, ..v1::Page::default() };
+    let found = list_xcoms(core, v1::GetXComsAdminRequest { page: Some(page), ..request }).await?.xcoms.pop();
+    let Some(xcom) = found else {
+        return Err(ApiError::not_found(format!("{task} pushed no XCom with the key \"{key}\" in this run")));
+    };
+    let (sender, receiver) = mpsc::channel(2);
+    let Some(object) = xcom.object else {
+        // Nobody else can hold the receiver yet.
+        let _ = sender.try_send(Ok(v1::XComData { data: xcom.value_json.into_bytes() }));
+        return Ok(ReceiverStream::new(receiver));
+    };
+    let Some(storage) = &core.settings.xcom_storage else {
+        return Err(ApiError::invalid(format!(
+            "the value is kept in {}, and this scheduler's xcom.storage_url is not set",
+            object.url
+        )));
+    };
+    let mut chunks = storage.read(&object.into()).await.map_err(|error| ApiError::invalid(error.to_string()))?;
+    tokio::spawn(async move {
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map(|data| v1::XComData { data }).map_err(|error| status(ApiError::invalid(error.to_string())));
+            if sender.send(chunk).await.is_err() {
+                return;
+            }
+        }
+    });
     Ok(ReceiverStream::new(receiver))
 }
 

@@ -49,7 +49,7 @@ impl WorkerApi {
         Ok(v1::RegisterResponse {
             lease_ms: millis(lease),
             heartbeat_ms: millis(lease / 5),
-            xcom_max_bytes: self.core.settings.xcom_max_bytes,
+            xcom_max_bytes: self.core.settings.xcom_inline_max_bytes,
             term: leadership.info.term.0,
         })
     }

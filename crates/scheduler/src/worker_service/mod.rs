@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tradewind_engine::{Event, Reply};
 use tradewind_proto::{attempt_ref, micros, status, to_json, v1};
-use tradewind_types::{ApiError, AttemptKey, DagRun, DagVersion, ErrorCode, TaskInstance, XComValue};
+use tradewind_types::{ApiError, AttemptKey, DagRun, DagVersion, ErrorCode, TaskInstance, XComObject, XComValue};
 use uuid::Uuid;
 
 use crate::{core::Core, grants::Grants};
@@ -106,7 +106,10 @@ impl WorkerApi {
 
     fn check_sizes(&self, xcoms: &[XComValue]) -> Result<(), ApiError> {
         for xcom in xcoms {
-            self.check_size(&format!("the XCom \"{}\"", xcom.key), to_json(&xcom.value).len())?;
+            match &xcom.object {
+                Some(object) => self.check_object(&xcom.key, object)?,
+                None => self.check_size(&format!("the XCom \"{}\"", xcom.key), to_json(&xcom.value).len())?,
+            }
         }
         Ok(())
     }
@@ -125,16 +128,35 @@ impl WorkerApi {
         )))
     }
 
+    /// A reference must lie where this scheduler would look for it.
+    fn check_object(&self, key: &str, object: &XComObject) -> Result<(), ApiError> {
+        let settings = &self.core.settings;
+        if object.size > settings.xcom_max_bytes {
+            let (size, limit) = (object.size, settings.xcom_max_bytes);
+            let message = format!("the XCom \"{key}\" has {size} bytes, the limit is {limit} (xcom.max_bytes)");
+            return Err(ApiError::new(ErrorCode::TooLarge, message));
+        }
+        let here = settings.xcom_storage.as_ref();
+        if here.is_some_and(|storage| storage.holds(&object.url)) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(format!(
+            "the worker keeps the XCom \"{key}\" in {}, and this scheduler's xcom.storage_url is {}: both need the same",
+            object.url,
+            here.map_or_else(|| "not set".to_owned(), |storage| storage.url().to_owned())
+        )))
+    }
+
     fn check_size(&self, what: &str, bytes: usize) -> Result<(), ApiError> {
-        let limit = self.core.settings.xcom_max_bytes;
+        let limit = self.core.settings.xcom_inline_max_bytes;
         if bytes as u64 <= limit {
             return Ok(());
         }
         Err(ApiError::new(
             ErrorCode::TooLarge,
             format!(
-                "{what} has {bytes} bytes, the limit is {limit} (scheduler.xcom_max_bytes); keep large data in \
-                 storage that tasks share and pass its address"
+                "{what} has {bytes} bytes, the limit is {limit} (xcom.inline_max_bytes); keep large data in storage \
+                 that tasks share and pass its address, or set xcom.storage_url, where large XComs go"
             ),
         ))
     }

@@ -182,7 +182,15 @@ async fn remarks_about_a_file_are_shown_with_its_dags_until_they_are_gone() {
         rel_path: "d.yaml".to_owned(),
         dags: vec![v1::PublishedDag { version: "v1".to_owned(), spec_json: tradewind_proto::to_json(&spec) }],
         warnings: warnings.iter().map(ToString::to_string).collect(),
+        deprecations: warnings
+            .iter()
+            .map(|old| v1::Deprecation { file: "d.yaml".to_owned(), old: old.to_string(), ..Default::default() })
+            .collect(),
         ..v1::PublishFileRequest::default()
+    };
+    let listed = || async {
+        let answer = admin!(node, list_import_errors, v1::ListRequest::default()).unwrap();
+        answer.deprecations.into_iter().map(|name| name.old).collect::<Vec<_>>()
     };
     let shown = || async {
         let dag = admin!(node, get_dag, v1::GetDagRequest { dag_id: "d".to_owned() }).unwrap();
@@ -192,11 +200,14 @@ async fn remarks_about_a_file_are_shown_with_its_dags_until_they_are_gone() {
     };
     processor!(node, publish_file, published(&["line 3: old import"])).unwrap();
     assert_eq!(shown().await, serde_json::json!(["line 3: old import"]));
+    assert_eq!(listed().await, ["line 3: old import"]);
     processor!(node, publish_file, published(&[])).unwrap();
+    assert_eq!(listed().await, Vec::<String>::new());
     assert_eq!(shown().await, serde_json::Value::Null);
     processor!(node, publish_file, published(&["again"])).unwrap();
     processor!(node, complete_scan, v1::CompleteScanRequest { rel_paths: vec!["other.yaml".to_owned()] }).unwrap();
     assert_eq!(shown().await, serde_json::Value::Null, "the file is gone");
+    assert_eq!(listed().await, Vec::<String>::new(), "the file is gone");
     node.stop().await;
 }
 

@@ -39,7 +39,7 @@ impl Task {
 }
 
 fn mapped(length: u32) -> XComValue {
-    XComValue { key: "return_value".to_owned(), value: json!([1]), mapped_length: Some(length) }
+    XComValue { key: "return_value".to_owned(), value: json!([1]), object: None, mapped_length: Some(length) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

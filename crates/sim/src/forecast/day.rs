@@ -249,6 +249,7 @@ impl Machine<'_> {
                 report.xcoms = vec![XComValue {
                     key: XCOM_RETURN_KEY.to_owned(),
                     value: serde_json::Value::Null,
+                    object: None,
                     mapped_length: Some(length),
                 }];
                 report.asset_events = updates;

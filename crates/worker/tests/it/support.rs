@@ -53,6 +53,9 @@ impl World {
             kill_grace: Duration::from_secs(2),
             task_dir: None,
             bundle_cache_bytes: 1 << 30,
+            environments: tradewind_environments::EnvironmentOptions::default(),
+            xcom_max_bytes: 1 << 30,
+            xcom_storage: None,
             labels: std::collections::BTreeMap::new(),
         }
     }
@@ -188,6 +191,7 @@ pub fn guest(world: &World) -> GuestEnv {
         guest_package_dir: root.join("python"),
         home: world.dir.path().join("guest"),
         extra_env: Vec::new(),
+        warm_dags: std::time::Duration::from_secs(60),
     }
 }
 

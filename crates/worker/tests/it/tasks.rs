@@ -100,7 +100,7 @@ async fn failures_say_why() {
         .await;
     assert_eq!(world.ends(&run).await, "failed");
     for (task, part) in [
-        ("large", "scheduler.xcom_max_bytes"),
+        ("large", "xcom.inline_max_bytes"),
         ("code", "non-zero exit code 7"),
         ("wrong", "command, line 1: undefined value"),
         ("slow", "execution_timeout of 0.3 s"),

@@ -1,8 +1,11 @@
 //! `tradewind dags list-import-errors`.
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use clap::Args;
 use serde::Serialize;
 use tradewind_proto::v1;
+use tradewind_types::Deprecation;
 
 use crate::{
     client::Client,
@@ -18,6 +21,9 @@ pub struct ImportErrorsArgs {
     /// Show the tracebacks, too.
     #[arg(long)]
     traceback: bool,
+    /// List only the deprecated names that files use, with what is written now; also with -o json.
+    #[arg(long, conflicts_with = "traceback")]
+    deprecations: bool,
     /// Load this folder or file in this process, without a scheduler [default: dags.folder].
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "")]
     pub(super) local: Option<String>,
@@ -64,18 +70,50 @@ impl Record for ImportErrorRecord {
     }
 }
 
+/// A name that a file should no longer use.
+#[derive(Serialize)]
+struct DeprecationRecord {
+    filepath: String,
+    line: Option<u32>,
+    old: String,
+    new: String,
+    note: Option<String>,
+}
+
+impl From<Deprecation> for DeprecationRecord {
+    fn from(name: Deprecation) -> Self {
+        Self { filepath: name.file, line: name.line, old: name.old, new: name.new, note: name.note }
+    }
+}
+
+impl Record for DeprecationRecord {
+    const HEADINGS: &'static [&'static str] = &["filepath", "line", "deprecated name", "use", "note"];
+
+    fn cells(&self) -> Vec<Text> {
+        vec![
+            Text::plain(&self.filepath),
+            self.line.map_or_else(Text::default, Text::number),
+            Text::toned(Tone::Warn, &self.old),
+            Text::toned(Tone::Good, &self.new),
+            Text::maybe(self.note.as_ref()),
+        ]
+    }
+}
+
 /// Lists import errors.
 ///
 /// # Errors
 /// No scheduler answers.
 pub async fn run(client: &Client, args: &ImportErrorsArgs) -> Outcome {
+    let deprecated = RefCell::new(BTreeSet::new());
     let (errors, total) = output::all_pages(args.page.limit, async |page| {
         let request = v1::ListRequest { page: Some(page) };
         let answer = client.read(async |mut admin| admin.list_import_errors(request).await).await?;
+        deprecated.borrow_mut().extend(answer.deprecations.into_iter().map(Deprecation::from));
         Ok((answer.errors, answer.total))
     })
     .await?;
-    print(errors, total, args)?;
+    print(errors, total, deprecated.into_inner(), args)?;
     Ok(Exit::Success)
 }
 
@@ -88,24 +126,37 @@ pub async fn local(context: &Context, place: &str, args: &ImportErrorsArgs) -> O
     for warning in &loaded.warnings {
         output::warn(warning);
     }
+    let mut deprecated = BTreeSet::new();
     for file in &loaded.files {
-        for warning in &file.warnings {
+        // Deprecated names have a table of their own.
+        let names: BTreeSet<String> = file.deprecations.iter().map(ToString::to_string).collect();
+        for warning in file.warnings.iter().filter(|warning| !names.contains(*warning)) {
             output::warn(&format!("{}: {warning}", file.rel_path));
         }
+        deprecated.extend(file.deprecations.iter().cloned());
     }
     let dags: usize = loaded.files.iter().map(|file| file.dags.len()).sum();
     let errors: Vec<v1::ImportError> =
         loaded.files.into_iter().flat_map(|file| file.errors).map(v1::ImportError::from).collect();
-    if errors.is_empty() && !args.page.output.is_data() {
+    let total = errors.len() as u64;
+    if errors.is_empty() && !args.deprecations && !args.page.output.is_data() {
+        print_deprecated(deprecated, args)?;
         output::note(&format!("No import errors; {dags} DAGs load."));
         return Ok(Exit::Success);
     }
-    let total = errors.len() as u64;
-    print(errors, total, args)?;
+    print(errors, total, deprecated, args)?;
     Ok(if total > 0 { Exit::Negative } else { Exit::Success })
 }
 
-fn print(errors: Vec<v1::ImportError>, total: u64, args: &ImportErrorsArgs) -> Result<(), CliError> {
+fn print(
+    errors: Vec<v1::ImportError>,
+    total: u64,
+    deprecated: BTreeSet<Deprecation>,
+    args: &ImportErrorsArgs,
+) -> Result<(), CliError> {
+    if args.deprecations {
+        return print_deprecated(deprecated, args);
+    }
     let rows: Vec<ImportErrorRecord> = errors.into_iter().map(Into::into).collect();
     output::print_listing(args.page.output, &rows, total)?;
     if args.traceback && args.page.output == Format::Table {
@@ -115,5 +166,18 @@ fn print(errors: Vec<v1::ImportError>, total: u64, args: &ImportErrorsArgs) -> R
             }
         }
     }
-    Ok(())
+    // As data, the listing is of errors alone; `--deprecations` lists the names.
+    if args.page.output.is_data() { Ok(()) } else { print_deprecated(deprecated, args) }
+}
+
+/// The names that files should no longer use: below the errors, or by themselves.
+fn print_deprecated(names: BTreeSet<Deprecation>, args: &ImportErrorsArgs) -> Result<(), CliError> {
+    let rows: Vec<DeprecationRecord> = names.into_iter().map(Into::into).collect();
+    if !args.deprecations {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        output::line(paint(Tone::Bold, "\nDeprecated names"))?;
+    }
+    output::print_listing(args.page.output, &rows, rows.len() as u64)
 }

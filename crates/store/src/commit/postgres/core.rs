@@ -69,7 +69,8 @@ const NEW_INSTANCES: &str = "INSERT INTO task_instance AS t
         first_poke_at = excluded.first_poke_at, worker = excluded.worker, token = excluded.token,
         note = excluded.note, skips = excluded.skips, deferral = excluded.deferral,
         reschedules = excluded.reschedules, rendered_map_index = excluded.rendered_map_index,
-        xcom_length = excluded.xcom_length
+        xcom_length = excluded.xcom_length, operator = excluded.operator, pool = excluded.pool,
+        pool_slots = excluded.pool_slots, queue = excluded.queue, priority_weight = excluded.priority_weight
     WHERE t.run_no = excluded.run_no AND t.task_id = excluded.task_id
     RETURNING 1";
 
@@ -98,11 +99,13 @@ const CLEARED_XCOMS: &str = "DELETE FROM xcom AS t
         AND NOT EXISTS (SELECT FROM unnest($2, $3) AS u (ti, key) WHERE u.ti = t.ti AND u.key = t.key)
     RETURNING 1";
 
-const XCOMS: &str = "INSERT INTO xcom (ti, key, run_no, task_id, map_index, value, created_at)
-    SELECT u.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS u
+const XCOMS: &str =
+    "INSERT INTO xcom (ti, key, run_no, task_id, map_index, value, created_at, object_url, object_size, object_sha256)
+    SELECT u.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS u
     WHERE EXISTS (SELECT FROM guard)
     ON CONFLICT (ti, key) DO UPDATE SET run_no = excluded.run_no, task_id = excluded.task_id,
-        map_index = excluded.map_index, value = excluded.value, created_at = excluded.created_at
+        map_index = excluded.map_index, value = excluded.value, created_at = excluded.created_at,
+        object_url = excluded.object_url, object_size = excluded.object_size, object_sha256 = excluded.object_sha256
     RETURNING 1";
 
 const POOLS: &str = "INSERT INTO pool (name, slots, description, include_deferred, rate_starts, rate_seconds)
@@ -274,6 +277,9 @@ pub(super) fn add_xcoms(s: &mut Statement, rows: &WriteSet) -> Result<(), StoreE
         column!(s, xcoms, |x| i64::from(x.map_index));
         s.bind(values);
         column!(s, xcoms, |x| at(x.created_at));
+        column!(s, xcoms, |x| text_opt(x.object.as_ref().map(|object| object.url.as_str())));
+        column!(s, xcoms, |x| x.object.as_ref().map(|object| int(object.size)));
+        column!(s, xcoms, |x| text_opt(x.object.as_ref().map(|object| object.sha256.as_str())));
     }
     Ok(())
 }

@@ -62,7 +62,8 @@ const NEW_INSTANCE: &str = "INSERT INTO task_instance AS t
         first_poke_at = excluded.first_poke_at, worker = excluded.worker, token = excluded.token,
         note = excluded.note, skips = excluded.skips, deferral = excluded.deferral,
         reschedules = excluded.reschedules, rendered_map_index = excluded.rendered_map_index,
-        xcom_length = excluded.xcom_length
+        xcom_length = excluded.xcom_length, operator = excluded.operator, pool = excluded.pool,
+        pool_slots = excluded.pool_slots, queue = excluded.queue, priority_weight = excluded.priority_weight
     WHERE t.run_no = excluded.run_no AND t.task_id = excluded.task_id";
 
 const INSTANCE: &str = "UPDATE task_instance SET map_index = $2, state = $3, try_number = $4, max_tries = $5,
@@ -77,10 +78,12 @@ const TRY: &str = "INSERT INTO task_try
 
 const CLEAR_XCOMS: &str = "DELETE FROM xcom WHERE ti = $1";
 
-const XCOM: &str = "INSERT INTO xcom (ti, key, run_no, task_id, map_index, value, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+const XCOM: &str =
+    "INSERT INTO xcom (ti, key, run_no, task_id, map_index, value, created_at, object_url, object_size, object_sha256)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT (ti, key) DO UPDATE SET run_no = excluded.run_no, task_id = excluded.task_id,
-        map_index = excluded.map_index, value = excluded.value, created_at = excluded.created_at";
+        map_index = excluded.map_index, value = excluded.value, created_at = excluded.created_at,
+        object_url = excluded.object_url, object_size = excluded.object_size, object_sha256 = excluded.object_sha256";
 
 const POOL: &str = "INSERT INTO pool (name, slots, description, include_deferred, rate_starts, rate_seconds)
     VALUES ($1, $2, $3, $4, $5, $6)
@@ -218,6 +221,9 @@ fn xcom_args(xcom: &XCom) -> Result<Vec<Arg>, StoreError> {
         xcom.map_index,
         to_json(&xcom.value)?.as_str(),
         xcom.created_at,
+        xcom.object.as_ref().map(|object| object.url.as_str()),
+        xcom.object.as_ref().map(|object| int(object.size)),
+        xcom.object.as_ref().map(|object| object.sha256.as_str()),
     ])
 }
 

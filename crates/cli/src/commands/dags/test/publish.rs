@@ -97,6 +97,7 @@ pub(super) async fn publish(
         errors: Vec::new(),
         parse_ms: u64::try_from(file.parse_time.as_millis()).unwrap_or(u64::MAX),
         warnings: file.warnings.clone(),
+        deprecations: file.deprecations.iter().cloned().map(Into::into).collect(),
     };
     let answer = client
         .call(PATIENCE, |channel| {
