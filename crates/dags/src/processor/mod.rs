@@ -211,7 +211,12 @@ impl LocalLoader {
     /// The folder cannot be read.
     pub async fn load(&mut self) -> io::Result<LocalFolder> {
         let Folder { files, scan } = self.pipeline.refresh(Timestamp::now()).await?;
-        Ok(LocalFolder { files, warnings: scan.warnings.clone() })
+        Ok(LocalFolder { files: files.to_vec(), warnings: scan.warnings.clone() })
+    }
+
+    /// From now on, only these files and folders of the folder are looked at.
+    pub fn narrow(&mut self, only: Vec<String>) {
+        self.pipeline.narrow(only);
     }
 
     /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.

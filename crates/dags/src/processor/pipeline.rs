@@ -39,8 +39,6 @@ pub struct LoadedFile {
     pub deprecations: Vec<Deprecation>,
     /// What its author asks beyond the DAGs themselves, where that was wanted.
     pub notes: Option<FileNotes>,
-    /// The local modules that it imported.
-    pub imported: BTreeSet<String>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -111,6 +109,11 @@ impl Pipeline {
         if let Some(parser) = &self.parser {
             parser.shutdown().await;
         }
+    }
+
+    /// From now on, only these files and folders are parsed; what is known of others stays.
+    pub(crate) fn narrow(&mut self, only: Vec<String>) {
+        self.settings.only = only;
     }
 
     /// Scans and parses what changed. `now` dates new errors.
@@ -234,11 +237,11 @@ impl Pipeline {
                 warnings: outcome.warnings.clone(),
                 deprecations: outcome.deprecations.clone(),
                 notes: outcome.notes.clone(),
-                imported: outcome.imported.clone(),
                 parse_time: outcome.parse_time,
             });
         }
-        files.extend(scan.left_out.iter().map(|left| LoadedFile {
+        let left_out = scan.left_out.iter().filter(|left| self.settings.is_wanted(&left.rel_path));
+        files.extend(left_out.map(|left| LoadedFile {
             rel_path: left.rel_path.clone(),
             dags: Vec::new(),
             bundle: None,
@@ -246,7 +249,6 @@ impl Pipeline {
             warnings: Vec::new(),
             deprecations: Vec::new(),
             notes: None,
-            imported: BTreeSet::new(),
             parse_time: Duration::ZERO,
         }));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
