@@ -84,7 +84,14 @@ async fn load_settings(config: &Config, settings: ProcessorSettings) -> Result<L
 /// # Errors
 /// There is none; says what is near, and which files could not be loaded.
 pub async fn find(config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
-    let loaded = load_config(config).await?;
+    find_in(&load_config(config).await?, config, dag_id)
+}
+
+/// A DAG of a folder that was loaded, and its file.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_in(loaded: &LocalFolder, config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
     let mut ids = Vec::new();
     for file in &loaded.files {
         for (_, spec) in &file.dags {

@@ -222,11 +222,16 @@ impl LocalLoader {
         loop {
             let Folder { files, scan, pending } = self.pipeline.refresh(Timestamp::now()).await?;
             if pending.is_empty() {
-                let files = files.as_ref().clone();
+                let files = files.to_vec();
                 return Ok(LocalFolder { files, warnings: scan.warnings.clone() });
             }
             self.pipeline.interpreters().settled().await;
         }
+    }
+
+    /// From now on, only these files and folders of the folder are looked at.
+    pub fn narrow(&mut self, only: Vec<String>) {
+        self.pipeline.narrow(only);
     }
 
     /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.

@@ -45,8 +45,6 @@ pub struct LoadedFile {
     pub deprecations: Vec<Deprecation>,
     /// What its author asks beyond the DAGs themselves, where that was wanted.
     pub notes: Option<FileNotes>,
-    /// The local modules that it imported.
-    pub imported: BTreeSet<String>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -127,6 +125,11 @@ impl Pipeline {
 
     pub(crate) async fn shutdown(&self) {
         self.interpreters.shutdown().await;
+    }
+
+    /// From now on, only these files and folders are parsed; what is known of others stays.
+    pub(crate) fn narrow(&mut self, only: Vec<String>) {
+        self.settings.only = only;
     }
 
     /// Scans and parses what changed. `now` dates new errors.
@@ -274,7 +277,6 @@ impl Pipeline {
                 warnings: outcome.warnings.clone(),
                 deprecations: outcome.deprecations.clone(),
                 notes: outcome.notes.clone(),
-                imported: outcome.imported.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -286,10 +288,10 @@ impl Pipeline {
             warnings: Vec::new(),
             deprecations: Vec::new(),
             notes: None,
-            imported: BTreeSet::new(),
             parse_time: Duration::ZERO,
         };
-        files.extend(scan.left_out.iter().map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
+        let left_out = scan.left_out.iter().filter(|left| self.settings.is_wanted(&left.rel_path));
+        files.extend(left_out.map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
         files.extend(layout.problems.iter().map(|(rel, problems)| broken(rel, problems.clone())));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
         self.date_errors(&mut files);
