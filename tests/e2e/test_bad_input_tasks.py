@@ -33,11 +33,16 @@ def null_descriptors():
     return "still here"
 
 
+def note_pid(name):
+    pathlib.Path(os.environ["NOTES"], name).write_text(str(os.getpid()))
+
+
 def daemonize():
     """The double fork of the textbooks; what it leaves behind has let go of everything that it had."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
+            note_pid("daemon")
             os.closerange(0, 1024)
             time.sleep(1000)
         os._exit(0)
@@ -117,6 +122,7 @@ def leave_thread():
 
 def stubborn():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note_pid("stubborn")
     print("working", flush=True)
     time.sleep(1000)
 
@@ -254,7 +260,7 @@ def test_a_task_that_ignores_sigterm_is_killed_and_frees_its_slot(bad: Standalon
     eventually("its output", lambda: "working" in bad.client.run("tasks", "logs", "stuck", run_id, "stubborn"))
     bad.client.run("tasks", "mark", "stuck", run_id, "stubborn", "failed")
     marked = time.monotonic()
-    eventually("the end of its process", lambda: not processes_of(bad, run_id), 20)
+    eventually("the end of its process", lambda: not alive(bad, "stubborn"), 20)
     assert time.monotonic() - marked < 15
 
 
@@ -263,20 +269,14 @@ def test_nothing_is_left_behind_and_the_next_task_runs_at_once(bad: Standalone, 
     run_id = bad.client.trigger("next")
     assert bad.client.finish("next", run_id) == "success"
     assert time.monotonic() - begun < 30
-    eventually("the end of the daemon", lambda: not processes_of(bad, run), 30)
+    eventually("the end of the daemon", lambda: not alive(bad, "daemon"), 30)
     assert bad.process and bad.process.popen.poll() is None
 
 
-def processes_of(system: Standalone, run_id: str) -> list[str]:
-    """Processes that tasks of this system left, by the mark in their environment."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                environment = (process / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            ours = any(entry.startswith(b"AIRFLOW_HOME=" + os.fsencode(system.home)) for entry in environment)
-            if ours and any(entry.startswith(b"TRADEWIND_GUEST_CHILD=") for entry in environment):
-                found.append(process.name)
-    return found
+def alive(system: Standalone, name: str) -> bool:
+    """Whether the process that noted its number under this name is there."""
+    pid = int((system.folder / name).read_text())
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
