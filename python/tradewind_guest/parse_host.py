@@ -17,7 +17,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
 from tradewind_guest import author, timetables, weights, wire
-from tradewind_guest.compat import imports, report
+from tradewind_guest.compat import deadlines, imports, report
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
 
@@ -80,7 +80,10 @@ def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) 
     ]
     dags = []
     for dag_id in sorted(bag.dags):
+        if getattr(bag.dags[dag_id], "is_subdag", False):
+            continue  # Its tasks are a group of the DAG above it.
         try:
+            deadlines.attach(bag.dags[dag_id])
             serialized = DagSerialization.to_dict(bag.dags[dag_id])
             if asked := weights.of_dag(bag.dags[dag_id]):
                 serialized["priority_weights"] = asked

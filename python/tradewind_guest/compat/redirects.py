@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -16,6 +18,12 @@ from types import ModuleType
 from typing import Any
 
 from tradewind_guest.compat import report, table
+
+#: How Airflow says that a name moved.
+AIRFLOWS_OWN = re.compile(
+    r"(?:The `)?([\w.]+)`?(?: attribute is deprecated\. Please use| is deprecated and will be removed in a future version\. Use) "
+    r"`?'?([\w.]+\w)"
+)
 
 _known: dict[str, table.OldModule] = {}
 _packages: set[str] = set()
@@ -138,7 +146,7 @@ def attach(module: ModuleType) -> None:
             return _resolve(name, attribute, target)
         if own is not None:
             try:
-                return own(attribute)
+                return _from_airflow(own, attribute)
             except AttributeError:
                 if f"{name}.{attribute}" not in _modules:
                     raise
@@ -150,6 +158,20 @@ def attach(module: ModuleType) -> None:
 
     fallback.tradewind = True  # type: ignore[attr-defined]
     module.__getattr__ = fallback  # type: ignore[method-assign]
+
+
+def _from_airflow(own: Callable[[str], Any], attribute: str) -> Any:
+    """Ask the ``__getattr__`` that the module has, and take its word that the name is deprecated as a use."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = own(attribute)
+    for warning in caught:
+        moved = AIRFLOWS_OWN.search(str(warning.message))
+        if moved:
+            report.use(moved[1], moved[2])
+        else:
+            warnings.warn(warning.message, warning.category, stacklevel=3)
+    return found
 
 
 def _resolve(module: str, attribute: str, target: table.Target) -> Any:

@@ -33,6 +33,7 @@ pub async fn load(context: &Context, place: Option<&str>) -> Result<LocalFolder,
     let overrides = folder.map(|folder| ("dags.folder".to_owned(), folder.display().to_string()));
     let mut config = context.load(overrides.into_iter().collect())?.config;
     let home = tempfile::Builder::new().prefix("tradewind-load.").tempdir()?;
+    roles::share_environments(&mut config)?;
     home.path().clone_into(&mut config.home.dir);
     let mut loaded = load_config(&config).await?;
     if let Some(only) = only {

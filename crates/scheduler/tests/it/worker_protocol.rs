@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tradewind_proto::{v1, worker_client};
-use tradewind_types::{AttemptOutcome, ErrorCode, LeaseToken, XComValue};
+use tradewind_types::{AttemptOutcome, ErrorCode, LeaseToken, XComObject, XComValue};
 use uuid::Uuid;
 
 use crate::harness::{
@@ -158,6 +158,19 @@ async fn a_worker_only_gets_tasks_of_its_queues() {
     assert!(other.claim(Some(key), Uuid::new_v4()).await.unwrap().is_none());
     let stranger = Hand::new(node.client(WORKER), "stranger");
     assert_eq!(stranger.claim(None, Uuid::new_v4()).await.unwrap_err().code, ErrorCode::NotFound);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_to_storage_that_is_not_ours_is_refused() {
+    let installation = Installation::new().await;
+    let (node, hand, _) = started(&installation).await;
+    let (_, key, token) = hand.next().await;
+    let object = XComObject { url: "file:///etc/passwd".to_owned(), size: 10, sha256: String::new() };
+    let value = XComValue { object: Some(object), ..xcom("k", serde_json::Value::Null) };
+    let answer = hand.report(key, token, AttemptOutcome::Success, vec![value], 0).await.unwrap();
+    assert_eq!(answer.results[0].error, "invalid");
+    assert!(answer.results[0].message.contains("xcom.storage_url is not set"), "{answer:?}");
     node.stop().await;
 }
 

@@ -107,6 +107,7 @@ fn run_system(
     let folder = args.dags_folder.map(|folder| ("dags.folder".to_owned(), folder));
     let mut config = context.load(folder.into_iter().collect())?.config;
     let home = tempfile::Builder::new().prefix("tradewind-test.").tempdir()?;
+    roles::share_environments(&mut config)?;
     isolate(&mut config, home.path(), context.global.verbose);
     roles::fill_secrets(&mut config)?;
     for warning in config.validate(Role::Standalone, &std::collections::BTreeMap::new())? {
