@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,7 @@ _MAX_GROWTH = 512 << 20
 _SHARING = ("multiprocessing.synchronize", "multiprocessing.queues", "multiprocessing.heap")
 #: numpy asks the system for 128 bits; nobody writes a seed of that size.
 _LEAST_ENTROPY = 80
+_ENDING_THREAD_LOOKS = 5
 #: Whose handler for SIGALRM every load leaves.
 _ALARM_MODULE = "airflow.dag_processing.importers.python_importer"
 
@@ -44,8 +46,11 @@ class Snapshot:
         )
 
     def _why_threads(self) -> str | None:
-        if len(os.listdir("/proc/self/task")) == 1:
-            return None
+        for _ in range(_ENDING_THREAD_LOOKS):
+            if len(os.listdir("/proc/self/task")) == 1:
+                return None
+            # One that was joined may need a moment yet.
+            time.sleep(0.01)
         # A library that knows of forks (OpenBLAS) ends its threads before one and starts others when it needs them.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
