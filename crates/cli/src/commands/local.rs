@@ -50,6 +50,7 @@ pub async fn load_authored(context: &Context, folder: &Path, only: Vec<String>) 
     let overrides = vec![("dags.folder".to_owned(), folder.display().to_string())];
     let mut config = context.load_quietly(overrides)?.config;
     let home = tempfile::Builder::new().prefix("tradewind-load.").tempdir()?;
+    roles::share_environments(&mut config)?;
     home.path().clone_into(&mut config.home.dir);
     load_noted(&config, only).await
 }

@@ -220,10 +220,10 @@ impl LocalLoader {
     /// The folder cannot be read.
     pub async fn load(&mut self) -> io::Result<LocalFolder> {
         loop {
-            let Folder { files, scan, pending } = self.pipeline.refresh(Timestamp::now()).await?;
+            let Folder { files, scan, pending, remarks } = self.pipeline.refresh(Timestamp::now()).await?;
             if pending.is_empty() {
-                let files = files.to_vec();
-                return Ok(LocalFolder { files, warnings: scan.warnings.clone() });
+                let warnings = scan.warnings.iter().chain(&remarks).cloned().collect();
+                return Ok(LocalFolder { files: files.to_vec(), warnings });
             }
             self.pipeline.interpreters().settled().await;
         }

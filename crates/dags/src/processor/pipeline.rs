@@ -56,6 +56,8 @@ pub(crate) struct Folder {
     pub(crate) files: Arc<Vec<LoadedFile>>,
     /// Files whose environment is being built: what was known of them stays.
     pub(crate) pending: BTreeSet<String>,
+    /// Remarks about the environments that are declared.
+    pub(crate) remarks: Vec<String>,
     /// What was scanned, for reading blobs.
     pub(crate) scan: Arc<Scan>,
 }
@@ -158,7 +160,7 @@ impl Pipeline {
         let inputs = inputs.without(&layout, self.settings.with_notes);
         self.parse_changed(&scan, &inputs, &layout).await;
         let files = Arc::new(self.load(&scan, &layout, now));
-        let folder = Folder { files, pending: self.pending.clone(), scan };
+        let folder = Folder { files, pending: self.pending.clone(), remarks: layout.warnings.clone(), scan };
         self.last = Some(folder.clone());
         Ok(folder)
     }
