@@ -272,6 +272,7 @@ class WarmFile:
         theirs.close()
         self.events: list[dict[str, Any]] = []
         self._next_job = self.number * 1_000_000
+        self.control.settimeout(60)
         answer = json.loads(self.control.recv(65536) or '{"event": "gone"}')
         self.refusal = answer.get("why")
         self.pid = answer.get("pid")

@@ -139,6 +139,35 @@ def test_each_task_draws_its_own_random_numbers(warm: WarmFile, root: Path) -> N
     assert not set(first) & set(second)
 
 
+def test_each_task_draws_its_own_numbers_of_numpy(
+    supervisor: Supervisor, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    packages = tmp_path_factory.mktemp("packages")
+    (packages / "draws.py").write_text("import numpy\nRNG = numpy.random.default_rng()\nOLD = numpy.random.RandomState()\n")
+    code = f"""
+sys.path.insert(0, {str(packages)!r})
+import numpy as np
+import draws
+seeded = np.random.default_rng(5)
+def look():
+    product = (np.ones((300, 300)) @ np.ones((300, 300))).sum()
+    own = [np.random.rand(), draws.RNG.random(), draws.OLD.rand(), draws.RNG.spawn(1)[0].random()]
+    return [[float(number) for number in own], float(seeded.random()), float(product)]
+"""
+    (root / "n.py").write_text(HEAD + code + DAG)
+    (root / "s.py").write_text(HEAD + code + "np.random.seed(3)\nlook = lambda: float(np.random.rand())\n" + DAG)
+    file = WarmFile(supervisor, root, "n.py")
+    (first, kept, product), (second, kept_too, _) = (returned(file.task(root, "n.py", "d", "look")) for _ in range(2))
+    file.close()
+    assert not set(first) & set(second)
+    assert (kept, product) == (kept_too, 300.0**3)
+    seeded = WarmFile(supervisor, root, "s.py")
+    drawn = {returned(forks.task(root, "s.py", "d", "look")) for forks in (supervisor, seeded, seeded)}
+    seeded.close()
+    assert len(drawn) == 1
+    assert len({*first, *second}) == 8
+
+
 def test_the_file_is_loaded_once(warm: WarmFile, root: Path) -> None:
     (root / "rich.py").write_text("raise RuntimeError('loaded again')")
     assert warm.task(root, "rich.py", "d", "look").exit["code"] == 0
@@ -235,6 +264,8 @@ REFUSED = {
     "random seed": ("random.seed(3)", "uses random numbers"),
     "uuid": ("run = uuid.uuid4()", "uses random numbers"),
     "entropy": ("run = os.urandom(4)", "uses random numbers"),
+    "numpy draw": ("import numpy as np\nnp.random.rand()", "numpy's random numbers"),
+    "numpy generator": ("import numpy as np\nrng = np.random.default_rng()", "uses random numbers"),
     "attempt": ("mine = os.environ.get('OWN')", "looks at OWN"),
     "environment": ("copied = dict(os.environ)", "takes a copy of the environment"),
     "parsing context": ("wanted = get_parsing_context().dag_id", "_AIRFLOW_PARSING_CONTEXT_DAG_ID"),
@@ -273,6 +304,10 @@ ALLOWED = {
     "ended thread": "thread = threading.Thread(target=int)\nthread.start()\nthread.join()",
     "path": "here = Path(__file__).resolve().parent\nsys.path.insert(0, str(here))",
     "import": "import rich_helper, sqlite3, multiprocessing, asyncio, concurrent.futures, http.client",
+    # numpy's linear algebra starts threads, and ends them before each fork.
+    "numpy": "import numpy as np\nnp.ones((500, 500)) @ np.ones((500, 500))",
+    "sklearn": "from sklearn.ensemble import RandomForestClassifier",
+    "pandas": "import pandas as pd\nframe = pd.DataFrame({'a': [1]})",
     "task group": (
         "from airflow.sdk import task, task_group, dag\n@dag\ndef more():\n    @task_group\n    def group():\n"
         "        @task\n        def one():\n            return 1\n        one()\n    group()\nmore()"

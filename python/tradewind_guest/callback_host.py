@@ -30,7 +30,7 @@ from airflow.sdk.exceptions import TaskNotFound
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CommsDecoder
 
-from tradewind_guest import bytecode, log_sink, runtime
+from tradewind_guest import bytecode, log_sink, runtime, xcom_backend
 
 log = structlog.get_logger("tradewind.callbacks")
 
@@ -44,6 +44,7 @@ def run(prelude: dict[str, Any], requests: socket.socket, log_fd: int) -> int:
     else:
         sys.dont_write_bytecode = True
     sys.path.append(prelude["bundle_dir"])
+    xcom_backend.take_up(prelude["bundle_dir"])
     os.dup2(requests.fileno(), 0)
     requests.close()
     log_sink.SINK.open(log_fd)

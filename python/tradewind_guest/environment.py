@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tradewind_guest import xcom_backend
+
 #: A database address that fails loudly wherever something tries to use it.
 NO_DATABASE = "airflow-db-not-allowed:///"
 
@@ -43,5 +45,6 @@ def isolate(home: Path) -> None:
     }
     for key, value in defaults.items():
         os.environ.setdefault(key, value)
+    xcom_backend.put_off()
     for key in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN"):
         os.environ[key] = NO_DATABASE

@@ -32,6 +32,11 @@ MODULES = (
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.bundles.local",
     "airflow.serialization.serialized_objects",
+    # Hooks may make a connection of Airflow's own class, which is mapped to a table. SQLAlchemy then wants to know all
+    # tables that are related to it, by way of others.
+    "airflow.models.renderedtifields",
+    "airflow.models.trigger",
+    "airflow.jobs.job",
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.python",
@@ -68,10 +73,11 @@ def preload(extra: list[str]) -> None:
     with warnings.catch_warnings():
         # Deprecations inside of published packages are news for their authors, not for our log.
         warnings.simplefilter("ignore")
+        # First: what is imported next may be told to load something out of the plugins folder, as an XCom backend.
+        _initialise_settings()
         for name in (*MODULES, *extra):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-    _initialise_settings()
     compat.install()
     _share_type_adapters()
     let_segfaults_kill()

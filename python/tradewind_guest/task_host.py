@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time import task_runner
 
-from tradewind_guest import bytecode, log_sink, streams
+from tradewind_guest import bytecode, log_sink, streams, xcom_backend
 
 if TYPE_CHECKING:
     from tradewind_guest.warm import Loaded
@@ -38,6 +38,7 @@ def prepare(prelude: dict[str, Any]) -> None:
         bytecode.redirect(prelude["bundle_dir"], prelude["bytecode_dir"])
     else:
         sys.dont_write_bytecode = True
+    xcom_backend.take_up(prelude["bundle_dir"])
 
 
 def run(prelude: dict[str, Any], requests: socket.socket, log_fd: int, loaded: Loaded | None = None) -> None:

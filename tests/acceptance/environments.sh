@@ -4,7 +4,7 @@
 #   eval "$(tests/acceptance/environments.sh DIR)"
 #
 # Three virtual environments (requirements-*.txt), and a folder of unpacked Debian packages that no Python package index
-# has in a size one can afford: PyTorch for CPUs, and libfaketime. Nothing is installed on the machine, save Java, when
+# has in a size one can afford: PyTorch for CPUs; and clock.c, compiled. Nothing is installed on the machine, save Java, when
 # there is none and this runs as root with apt-get. uv is taken from PATH or from the repository's .venv.
 set -euo pipefail
 
@@ -48,30 +48,37 @@ make_venv() {
 
 # --- Debian packages, unpacked ----------------------------------------------------------------------------------------
 
-command -v apt-get >/dev/null || die "these tests take PyTorch and libfaketime from Debian's packages, and there is no apt-get"
+command -v apt-get >/dev/null || die "these tests take PyTorch from Debian's packages, and there is no apt-get"
 
 wanted_debs() {
-    apt-get install --simulate --no-install-recommends python3-torch libfaketime 2>/dev/null | awk '/^Inst /{print $2}' |
+    apt-get install --simulate --no-install-recommends python3-torch 2>/dev/null | awk '/^Inst /{print $2}' |
         grep -vE '^(python3-|libtorch-test$)' || true
-    printf '%s\n' python3-torch libfaketime
+    printf '%s\n' python3-torch
 }
 
 make_debs() {
     local dir
     dir=$cache/debs-$({ . /etc/os-release && echo "$ID $VERSION_ID"; uname -m; sha256sum <"$0"; } | sha256sum | cut -c 1-16)
     if [[ ! -f $dir/.complete ]]; then
-        say "fetching PyTorch and libfaketime"
+        say "fetching PyTorch"
         rm -rf "$dir"
         mkdir -p "$dir/packages" "$dir/root"
         if ! apt-cache show python3-torch >/dev/null 2>&1; then apt-get update -qq >&2; fi
         (cd "$dir/packages" && wanted_debs | sort -u | xargs apt-get download -qq 2>/dev/null) ||
-            die "apt-get could not download python3-torch, libfaketime and what they need"
+            die "apt-get could not download python3-torch and what it needs"
         find "$dir/packages" -name '*.deb' -print0 | xargs -0 -P 2 -I '{}' dpkg-deb -x '{}' "$dir/root"
         rm -rf "$dir/packages"
         touch "$dir/.complete"
     fi
     printf 'export TRADEWIND_ACCEPTANCE_DEBS=%q\n' "$dir/root"
 }
+
+clock=$cache/clock-$(sha256sum "$here/clock.c" | cut -c 1-16).so
+if [[ ! -f $clock ]]; then
+    command -v cc >/dev/null || die "clock.c cannot be compiled: there is no cc (Debian: apt-get install gcc libc6-dev)"
+    cc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$clock.part" "$here/clock.c" -ldl && mv "$clock.part" "$clock"
+fi
+printf 'export TRADEWIND_ACCEPTANCE_CLOCK=%q\n' "$clock"
 
 if ! command -v java >/dev/null; then
     [[ $(id -u) == 0 ]] || die "Spark needs Java 17, and there is no java on PATH (Debian: apt-get install default-jre-headless)"

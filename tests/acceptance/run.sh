@@ -17,8 +17,11 @@ cache=${TRADEWIND_ACCEPTANCE_CACHE:-$root/target/acceptance}
 # Servers that the machine lacks are installed now: inside there is no network.
 services=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-acceptance.XXXXXX")
 work=${TRADEWIND_ACCEPTANCE_KEEP:-$services/work}
+child=
 cleanup() {
     trap - EXIT
+    # All that runs inside ends with it.
+    if [[ -n $child ]]; then kill -KILL "$child" 2>/dev/null || true; fi
     rm -rf "$services"
 }
 trap cleanup EXIT
@@ -37,4 +40,10 @@ python=$("$TRADEWIND_ACCEPTANCE_DAGS/bin/python" -c 'import sys; print(sys.base_
 keep=()
 for dir in "$root" "$cache" "$(dirname "$TRADEWIND_TEST_BINARY")" "$java" "$python"; do keep+=(--keep "$dir"); done
 tests/acceptance/inside.sh "$work" "${keep[@]}" -- \
-    "$TRADEWIND_ACCEPTANCE_TOOLS/bin/python" -m pytest -q -p no:cacheprovider tests/acceptance "$@"
+    "$TRADEWIND_ACCEPTANCE_TOOLS/bin/python" -m pytest -q -p no:cacheprovider --rootdir tests/acceptance \
+    "${@:-tests/acceptance}" &
+child=$!
+status=0
+wait "$child" || status=$?
+child=
+exit "$status"

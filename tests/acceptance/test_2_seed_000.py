@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import data
-from world import TODAY, World
+from world import TODAY, Run, World, eventually
 
 TRAINING = Path("/tmp/training_data.parquet")
 READERS = ("custom_exceptions", "mlflow_retraining", "mlflow_retraining_fixed", "spark_training")
@@ -81,6 +81,14 @@ def test_000_performance_sensor_with_a_broken_server(world: World) -> None:
     run = world.trigger("performance_sensor").ends()
     world.prometheus.broken = None
     assert "Could not retrieve metrics" in run.log("check_performance")
+
+
+def test_000_performance_sensor_with_a_good_metric_begins(world: World) -> None:
+    world.prometheus.accuracy = 0.95
+    run = Run(world.hurried.client, "performance_sensor", world.hurried.client.trigger("performance_sensor", "-r", "good"))
+    run.waits("check_performance", "running")
+    eventually("a first poke", lambda: "✓ Accuracy 0.9500 >= 0.9000. No retraining needed." in run.log("check_performance"))
+    assert run.states()["extract_data"] == "no_status"
 
 
 def test_000_deep_learning_bash(world: World) -> None:

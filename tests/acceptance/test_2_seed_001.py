@@ -23,11 +23,11 @@ def test_001_weather_pipeline(bare: World) -> None:
         assert record["temperature"] == 77.0 and record["date"] == str(TODAY)
 
 
-def test_001_weather_pipeline_fixed(bare: World) -> None:
+def test_001_weather_pipeline_fixed(world: World) -> None:
     tasks = ["create_table", "extract_weather", "transform_weather", "load_weather_data", "load_weather"]
-    run = bare.run("weather_data_pipeline_fixed").all_succeeded(*tasks)
+    run = world.run("weather_data_pipeline_fixed").all_succeeded(*tasks)
     run.in_order(*tasks)
-    rows = bare.query("weather", "SELECT date::text, city, temperature, conditions FROM weather_data ORDER BY city")
+    rows = world.query("weather", "SELECT date::text, city, temperature, conditions FROM weather_data ORDER BY city")
     assert rows == [(str(TODAY), city, 77.0, "Sunny") for city in ("London", "New York", "Tokyo")]
 
 

@@ -148,6 +148,15 @@ def after_70_minutes(after_33_minutes: World) -> World:
     return world
 
 
+def test_000_performance_sensor_with_a_good_metric_fails_after_an_hour(world: World) -> None:
+    run = Run(world.hurried.client, "performance_sensor", "good").ends("failed")
+    states = run.states()
+    assert states.pop("check_performance") == "failed" and set(states.values()) == {"upstream_failed"}
+    assert "AirflowSensorTimeout" in run.log("check_performance"), run.log("check_performance")
+    # At once, then every 300 seconds of 3600.
+    assert run.log("check_performance").count("No retraining needed.") in (12, 13)
+
+
 def test_003_wait_for_file_fails_after_an_hour(after_70_minutes: World, missing_file: Run) -> None:
     missing_file.ends("failed")
     assert missing_file.states() == {"wait_for_file": "failed", "run_etl": "upstream_failed", "fail_and_alert": "failed"}

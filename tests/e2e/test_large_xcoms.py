@@ -83,7 +83,7 @@ schedule: null
 tasks:
   - id: big
     operator: bash
-    command: head -c 2000000 /dev/zero | tr '\\\\0' 'n'
+    command: head -c 2000000 /dev/zero | tr '\\0' 'n'
   - id: small
     operator: bash
     command: echo {{ ti.xcom_pull(task_ids='big') | length }}
@@ -245,14 +245,14 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def moto_server(folder: Path) -> Path:
     """The server of moto, installed once per machine from a pinned version."""
-    cache = Path(os.environ.get("TRADEWIND_TEST_CACHE", folder)) / "moto-5.2.2"
+    cache = Path(os.environ.get("TRADEWIND_TEST_CACHE", folder)) / "moto-5.2.5"
     server = cache / "bin/moto_server"
     if not server.exists():
         uv = python().parent / "uv"
         maker = [str(uv)] if uv.exists() else ["uv"]
         subprocess.run([*maker, "venv", "--quiet", "--python", str(python()), str(cache)], check=True)
         subprocess.run(
-            [*maker, "pip", "install", "--quiet", "--python", str(cache / "bin/python"), "moto[s3,server]==5.2.2"],
+            [*maker, "pip", "install", "--quiet", "--python", str(cache / "bin/python"), "moto[s3,server]==5.2.5"],
             check=True,
         )
     return server

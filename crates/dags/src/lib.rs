@@ -7,6 +7,7 @@ pub mod airflow;
 mod bundle;
 mod check;
 pub mod compare;
+mod environments;
 mod ignore;
 mod order;
 mod problem;

@@ -286,7 +286,7 @@ fn bucket_store(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     for (name, value) in options {
-        let key = AmazonS3ConfigKey::from_str(name).map_err(|_| {
+        let key = AmazonS3ConfigKey::from_str(&name.to_lowercase()).map_err(|_| {
             ObjectError::Config(format!(
                 "there is no option \"{name}\": those of S3 are endpoint, region, access_key_id, secret_access_key, \
                  session_token, virtual_hosted_style_request, allow_http and others of the object_store library"

@@ -146,6 +146,7 @@ fn read_dag(serialized: &Value, dag: Option<&Map<String, Value>>, rel_path: &str
         tasks: sorted(tasks)?,
         task_groups: groups.specs,
         source: DagSource { kind: SourceKind::Python, rel_path: rel_path.to_owned() },
+        environment: None,
     };
     tradewind_engine::check_spec(&spec).map_err(|problems| problems.join("\n"))?;
     Ok(Converted { spec, warnings })

@@ -128,6 +128,7 @@ impl<'n> Builder<'n> {
             tasks: Vec::new(),
             task_groups: Vec::new(),
             source: DagSource { kind: SourceKind::Yaml, rel_path: self.rel_path.to_owned() },
+            environment: None,
         };
         self.finish(spec, &zone.1)
     }

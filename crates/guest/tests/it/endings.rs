@@ -41,7 +41,9 @@ fn sys_exit_is_an_ordinary_failure() {
 #[test]
 fn a_killed_process_is_a_failure() {
     on_runtime(async {
-        assert_eq!(lost("kill_9").await.0.exit, ProcessExit::Signal(9));
+        let (exit, message) = lost("kill_9").await;
+        assert_eq!(exit.exit, ProcessExit::Signal(9));
+        assert!(message.contains("was killed") && message.contains("MiB"), "{message}");
     });
 }
 

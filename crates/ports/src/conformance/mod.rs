@@ -80,6 +80,7 @@ macro_rules! store_conformance {
                 unsound_rows_are_refused,
                 xcom_values_are_kept_exactly,
                 xcoms_are_cleared_before_they_are_written,
+                objects_of_xcoms_that_go_are_noted,
                 merged_sets_write_the_last_state,
                 past_tries_are_kept_in_order,
                 pools_are_changed_and_deleted,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tradewind_types::{DagRun, PendingAsset, Pool, RateLimit, RunState, TaskInstance, TaskState, Timestamp, WriteSet};
+use tradewind_types::{
+    DagRun, PendingAsset, Pool, RateLimit, RunState, TaskInstance, TaskState, Timestamp, WriteSet, XCom, XComObject,
+};
 
 use super::{
     asset, at, commit, dag_set, full_run, full_task_instance, lead, past_try, refuse, run, spec, task_instance,
@@ -362,6 +364,65 @@ pub async fn xcom_values_are_kept_exactly(store: &dyn Store) {
         assert!(found.get(key) == Some(value), "{key}");
     }
     assert_eq!(found.len(), wanted.len());
+}
+
+/// Whatever way the row of a large XCom goes or gets another value, its object is noted, and only then.
+pub async fn objects_of_xcoms_that_go_are_noted(store: &dyn Store) {
+    let term = lead(store).await;
+    let (mut rows, version) = dag_set("d", &["a"]);
+    let run = run(1, &version);
+    let a = task_instance(&run, "a");
+    rows.run(&run, true);
+    rows.task_instance(&a, true);
+    let far: Timestamp = "2200-01-01T00:00:00Z".parse().unwrap();
+    let object = |name: &str| {
+        Some(XComObject { url: format!("file:///x/{name}"), size: 5_000_000_000, sha256: "00ff".to_owned() })
+    };
+    let push = |rows: &mut WriteSet, key: &str, name: &str| {
+        rows.xcoms.push(XCom { object: object(name), ..xcom(&a, key, serde_json::Value::Null) });
+    };
+    for key in ["deleted", "replaced", "inlined", "repeated", "cleared"] {
+        push(&mut rows, key, key);
+    }
+    commit(store, term, &rows).await;
+    let query = XComQuery {
+        dag_id: run.dag_id.clone(),
+        run_id: run.run_id.clone(),
+        task_id: None,
+        map_index: None,
+        key: Some("deleted".to_owned()),
+        include_prior: false,
+    };
+    let listing = store.xcoms(&query, Page::default()).await.unwrap();
+    assert_eq!(listing.rows[0].object, object("deleted"));
+    let dropped = async || {
+        let mut urls = store.dropped_xcom_objects(far, 10).await.unwrap();
+        urls.sort_unstable();
+        urls
+    };
+    assert!(dropped().await.is_empty());
+    assert!(store.is_xcom_object_named("file:///x/deleted").await.unwrap());
+
+    assert!(store.delete_xcom(a.id, "deleted").await.unwrap());
+    let mut rows = WriteSet::default();
+    push(&mut rows, "replaced", "other");
+    push(&mut rows, "repeated", "repeated");
+    rows.xcoms.push(xcom(&a, "inlined", json!(1)));
+    commit(store, term, &rows).await;
+    assert_eq!(dropped().await, ["file:///x/deleted", "file:///x/inlined", "file:///x/replaced"]);
+    assert!(!store.is_xcom_object_named("file:///x/deleted").await.unwrap());
+
+    // Cleared and written again in one commit: it is named all the same.
+    let mut rows = WriteSet::default();
+    rows.xcoms_cleared.push(a.id);
+    push(&mut rows, "repeated", "repeated");
+    commit(store, term, &rows).await;
+    for url in dropped().await {
+        assert_ne!(url, "file:///x/repeated");
+        store.forget_dropped_xcom_object(&url).await.unwrap();
+    }
+    assert!(dropped().await.is_empty());
+    assert!(store.is_xcom_object_named("file:///x/repeated").await.unwrap());
 }
 
 /// Clearing removes what was there before the set, not what the set writes; the last write of a key counts.

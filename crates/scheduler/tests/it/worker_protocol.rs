@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tradewind_proto::{v1, worker_client};
-use tradewind_types::{AttemptOutcome, ErrorCode, LeaseToken, XComValue};
+use tradewind_types::{AttemptOutcome, ErrorCode, LeaseToken, XComObject, XComValue};
 use uuid::Uuid;
 
 use crate::harness::{
@@ -83,7 +83,7 @@ async fn a_stale_token_or_attempt_is_refused_everywhere() {
         .await
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::StaleAttempt);
-    let log = v1::AppendLogRequest { attempt, offset: 0, data: b"{}\n".to_vec() };
+    let log = v1::AppendLogRequest { attempt, offset: 0, data: b"{}\n".to_vec(), end: false };
     let error = hand
         .client
         .once(|channel| {
@@ -162,6 +162,19 @@ async fn a_worker_only_gets_tasks_of_its_queues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reference_to_storage_that_is_not_ours_is_refused() {
+    let installation = Installation::new().await;
+    let (node, hand, _) = started(&installation).await;
+    let (_, key, token) = hand.next().await;
+    let object = XComObject { url: "file:///etc/passwd".to_owned(), size: 10, sha256: String::new() };
+    let value = XComValue { object: Some(object), ..xcom("k", serde_json::Value::Null) };
+    let answer = hand.report(key, token, AttemptOutcome::Success, vec![value], 0).await.unwrap();
+    assert_eq!(answer.results[0].error, "invalid");
+    assert!(answer.results[0].message.contains("xcom.storage_url is not set"), "{answer:?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn oversized_xcoms_and_logs_are_refused_with_their_option() {
     let installation = Installation::new().await;
     let (node, hand, _) = started(&installation).await;
@@ -174,6 +187,7 @@ async fn oversized_xcoms_and_logs_are_refused_with_their_option() {
         attempt: Some(v1::AttemptRef::new(key, token)),
         offset: 9_000,
         data: vec![b'\n'; 2_000],
+        end: false,
     };
     let error = hand
         .client
