@@ -21,6 +21,7 @@ DAGBAG_ARGUMENTS = {
 def install() -> None:
     """Have the classes changed when they are first imported."""
     redirects.after_import("airflow.task.trigger_rule", _change_trigger_rule)
+    redirects.after_import("airflow.utils.state", _change_state)
     redirects.after_import("airflow.dag_processing.dagbag", _change_dag_bag)
     redirects.after_import("airflow.providers.standard.operators.python", _change_virtualenv_operators)
 
@@ -29,6 +30,12 @@ def _change_trigger_rule(module: Any) -> None:
     rule = module.TriggerRule
     rule.DUMMY = rule.ALWAYS
     rule.NONE_FAILED_OR_SKIPPED = rule.NONE_FAILED_MIN_ONE_SUCCESS
+
+
+def _change_state(module: Any) -> None:
+    # No task is in it any more; comparisons with it go on to be false.
+    if not hasattr(module.State, "SHUTDOWN"):
+        module.State.SHUTDOWN = "shutdown"
 
 
 def _change_dag_bag(module: Any) -> None:
