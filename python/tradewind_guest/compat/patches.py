@@ -44,7 +44,10 @@ def _change_dag_bag(module: Any) -> None:
 
     @functools.wraps(original)
     def __init__(self: Any, dag_folder: Any = None, *args: Any, **kwargs: Any) -> None:
-        # In Airflow 2 the second argument was include_examples; here it is safe_mode, a bool too.
+        # Without a name, the second argument was include_examples; safe_mode came third.
+        if args and isinstance(args[0], bool):
+            args = args[1:]
+            report.use("DagBag(dag_folder, include_examples)", "DagBag(dag_folder) and [core] load_examples")
         for old in DAGBAG_ARGUMENTS.keys() & kwargs.keys():
             del kwargs[old]
             report.use(f"DagBag({old}=)", DAGBAG_ARGUMENTS[old] or "leave it out")
