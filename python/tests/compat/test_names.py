@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,49 @@ def test_a_task_of_an_operator_without_init_still_gets_its_upstream(supervisor: 
     tasks = tasks_of(result["dags"][0])
     assert tasks["a"]["downstream_task_ids"] == ["b"]
     assert tasks["a__1"]["downstream_task_ids"] == ["c"]
+
+
+def test_helpers_of_old(supervisor: Supervisor, tmp_path: Path) -> None:
+    text = """
+import json
+from datetime import datetime, timedelta, timezone
+from airflow import DAG
+from airflow.configuration import getint
+from airflow.utils.dates import (
+    date_range, days_ago, infer_time_unit, parse_execution_date, round_time, scale_time_units
+)
+from airflow.utils.file import TemporaryDirectory, mkdirs
+from airflow.utils.helpers import as_tuple, reduce_in_chunks
+from airflow.utils import timezone as airflow_timezone
+start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+with TemporaryDirectory() as folder:
+    mkdirs(folder + "/a/b")
+found = [
+    [str(date)[:10] for date in date_range(start, end_date=datetime(2026, 1, 3, tzinfo=timezone.utc), delta=timedelta(1))],
+    [str(date)[:13] for date in date_range(start, num=-2, delta="0 6 * * *")],
+    [str(date)[:10] for date in date_range(datetime(2026, 1, 1), num=2, delta=timedelta(days=2))],
+    str(round_time(datetime(2026, 1, 1, 6), timedelta(days=1))), str(round_time(datetime(2026, 1, 1, 13), timedelta(days=1))),
+    infer_time_unit([130, 5400]), list(scale_time_units([7200], "hours")), str(parse_execution_date("2026-01-02"))[:10],
+    as_tuple([1, 2]), as_tuple("ab"), reduce_in_chunks(lambda total, chunk: total + [chunk], [1, 2, 3], [], 2),
+    str(days_ago(0, hour=3))[11:16], getint("core", "parallelism") > 0, airflow_timezone.is_localized(start),
+]
+dag = DAG("d", description=json.dumps(found))
+"""
+    result = parse(supervisor, tmp_path, text)
+    assert result["errors"] == []
+    assert json.loads(result["dags"][0]["dag"]["description"]) == [
+        ["2026-01-01", "2026-01-02", "2026-01-03"],
+        ["2025-12-31 06", "2026-01-01 00"],
+        ["2026-01-01", "2026-01-03"],
+        "2026-01-01 00:00:00",
+        "2026-01-02 00:00:00",
+        "minutes",
+        [2.0],
+        "2026-01-02",
+        [1, 2],
+        ["ab"],
+        [[1, 2], [3]],
+        "03:00",
+        True,
+        True,
+    ]

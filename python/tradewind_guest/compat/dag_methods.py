@@ -131,7 +131,9 @@ def _run(self: Any, start_date: Any = None, end_date: Any = None, **options: Any
         raise BackfillUnfinished(f"dag.run() of {self.dag_id!r}: not all runs succeeded ({'; '.join(failed)})")
 
 
-def _create_dagrun(self: Any, state: Any = "running", execution_date: Any = None, run_id: str | None = None, **options: Any) -> Any:
+def _create_dagrun(
+    self: Any, state: Any = "running", execution_date: Any = None, run_id: str | None = None, **options: Any
+) -> Any:
     """Make a run in the test's database, with its task instances."""
     testing.require("dag.create_dagrun()")
     from airflow.models.dagrun import DagRun
@@ -318,7 +320,9 @@ def _change_dag_run(module: Any) -> None:
     find = kind.find.__func__
 
     @functools.wraps(find)
-    def find_runs(cls: Any, *args: Any, execution_date: Any = None, external_trigger: bool | None = None, **kwargs: Any) -> Any:
+    def find_runs(
+        cls: Any, *args: Any, execution_date: Any = None, external_trigger: bool | None = None, **kwargs: Any
+    ) -> Any:
         testing.require("DagRun.find()")
         if execution_date is not None:
             kwargs["logical_date"] = _aware(execution_date)

@@ -81,7 +81,8 @@ def log_missed(context: Any, task_ids: list[str], sla_secs: float) -> None:
     """Write the tasks that missed their SLA to the log."""
     late = _late(context, task_ids)
     if late:
-        log.warning("SLA missed", dag_id=_run(context)["dag_id"], run_id=_run(context)["run_id"], tasks=late, sla_secs=sla_secs)
+        run = _run(context)
+        log.warning("SLA missed", dag_id=run["dag_id"], run_id=run["run_id"], tasks=late, sla_secs=sla_secs)
 
 
 def _run(context: Any) -> dict[str, Any]:

@@ -148,6 +148,8 @@ def rename(operator: str, renamed: Mapping[str, Change], kwargs: dict[str, Any])
         report.use(f"{operator}({old}=)", f"{operator}({said})", argument=True)
         for name, made in new.items():
             if name in kwargs:
-                raise TypeError(f"{operator}() got both {old!r} (Airflow 2) and {name!r} (its name today): give {name!r} only")
+                raise TypeError(
+                    f"{operator}() got both {old!r} (Airflow 2) and {name!r} (its name today): give {name!r} only"
+                )
             kwargs[name] = made
     return kwargs

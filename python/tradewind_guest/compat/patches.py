@@ -57,7 +57,7 @@ def _change_dag_bag(module: Any) -> None:
 
 
 def _change_virtualenv_operators(module: Any) -> None:
-    """What goes to another interpreter must bear pickling; `**context` alone does not ask for the removed keys that do not."""
+    """What goes to another interpreter must bear pickling: `**context` alone does not ask for every removed key."""
     kind = module._BasePythonVirtualenvOperator
     write = kind._write_args
 

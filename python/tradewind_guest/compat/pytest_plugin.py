@@ -1,7 +1,7 @@
 """pytest in Tradewind's Python environment: the layer is in force as soon as a test imports Airflow.
 
-``python/prepare.sh`` makes it known to pytest; elsewhere ``-p tradewind_guest.compat.pytest_plugin`` does. A test run that
-never imports Airflow is left as it is, and so are the processes that it starts.
+``python/prepare.sh`` makes it known to pytest; elsewhere ``-p tradewind_guest.compat.pytest_plugin`` does. A test run
+that never imports Airflow is left as it is, and so are the processes that it starts.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from tradewind_guest.compat import report, table
 
 #: How Airflow says that a name moved.
 AIRFLOWS_OWN = re.compile(
-    r"(?:The `)?([\w.]+)`?(?: attribute is deprecated\. Please use| is deprecated and will be removed in a future version\. Use) "
+    r"(?:The `)?([\w.]+)`?"
+    r"(?: attribute is deprecated\. Please use| is deprecated and will be removed in a future version\. Use) "
     r"`?'?([\w.]+\w)"
 )
 
@@ -71,7 +72,9 @@ def _parents(name: str) -> list[str]:
 class _Gone(MetaPathFinder, Loader):
     """Makes modules that are in the tables and nowhere else."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname not in _modules and _gone_above(fullname) is None:
             return None
         is_package = fullname in _packages or _gone_above(f"{fullname}.x") is not None
@@ -98,7 +101,9 @@ def _gone_above(name: str) -> table.Target | None:
 class _Watcher(MetaPathFinder):
     """Tells us of modules that exist and that we have something to add to, once they are loaded."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname not in _after and fullname not in _modules:
             return None
         for finder in sys.meta_path:

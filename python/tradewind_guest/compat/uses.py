@@ -84,7 +84,7 @@ def _callables(tree: ast.AST) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         for keyword in node.keywords
-        if keyword.arg and ("callable" in keyword.arg or "callback" in keyword.arg) and isinstance(keyword.value, ast.Name)
+        if keyword.arg and re.search("callable|callback", keyword.arg) and isinstance(keyword.value, ast.Name)
     }
 
 
@@ -129,10 +129,14 @@ def _emails(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and any(keyword.arg == "task_id" for keyword in node.keywords):
             yield from _emails_among((keyword.arg, keyword.value) for keyword in node.keywords)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and "args" in str(_name(node.targets[0])):
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and _is_defaults(node.targets[0]):
             yield from _emails_among(_entries(node.value))
         elif isinstance(node, ast.keyword) and node.arg == "default_args" and isinstance(node.value, ast.Dict):
             yield from _emails_among(_entries(node.value))
+
+
+def _is_defaults(target: ast.expr) -> bool:
+    return "args" in str(_name(target))
 
 
 def _entries(node: ast.Dict) -> Iterator[tuple[str | None, ast.expr]]:

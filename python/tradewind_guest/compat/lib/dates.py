@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pendulum
-from airflow.sdk import timezone
+from airflow.sdk._shared.timezones import timezone
 
 
 def days_ago(n: int, hour: int = 0, minute: int = 0, second: int = 0, microsecond: int = 0) -> datetime:
@@ -37,7 +37,7 @@ def date_range(
     step = _steps(start_date, delta, backwards=bool(num and num < 0))
     found = []
     for moment in step:
-        if (count is not None and len(found) == count) or (count is None and end_date is not None and moment > _like(end_date, moment)):
+        if len(found) == count or (count is None and end_date is not None and moment > _like(end_date, moment)):
             break
         found.append(moment)
     zone = start_date.tzinfo
@@ -70,7 +70,7 @@ def _like(moment: datetime, other: datetime) -> datetime:
 
 
 def round_time(dt: datetime, delta: Any, start_date: datetime | None = None) -> datetime:
-    """Return the ``start_date + i * delta`` that is nearest to ``dt``; of a cron text, the one before ``start_date``."""
+    """Return the ``start_date + i * delta`` nearest to ``dt``; of a cron text, the date before ``start_date``."""
     if isinstance(delta, str):
         from croniter import croniter
 

@@ -42,7 +42,9 @@ def as_tuple(obj: Any) -> tuple[Any, ...]:
     return (obj,)
 
 
-def reduce_in_chunks(fn: Callable[[Any, list[Any]], Any], iterable: Iterable[Any], initializer: Any, chunk_size: int = 0) -> Any:
+def reduce_in_chunks(
+    fn: Callable[[Any, list[Any]], Any], iterable: Iterable[Any], initializer: Any, chunk_size: int = 0
+) -> Any:
     """Reduce a list a chunk at a time; all at once for a size of 0."""
     items = list(iterable)
     if not items:

@@ -9,7 +9,7 @@ from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
 
 def _operator(name: str, conn_argument: str, default: str, **hook_arguments: str) -> Any:
-    """Make an operator whose connection is ``conn_argument``; ``hook_arguments`` go to the hook under their new name."""
+    """Make an operator whose connection is ``conn_argument``; ``hook_arguments`` go to the hook, renamed."""
 
     def __init__(self: Any, **kwargs: Any) -> None:
         connection = kwargs.pop(conn_argument, None)
