@@ -181,7 +181,7 @@ FAIL = {
     "a_lock": ["lock", "return_value"],
     "a_generator": ["generator", "return_value"],
     "self_referential": ["return_value"],
-    "deep": ["return_value"],
+    "deep": ["RecursionError"],
     "exits_0": ["exit code 0 without saying"],
     "exits_7": ["exit code 7 without saying"],
     "sys_exit": ["no more"],
