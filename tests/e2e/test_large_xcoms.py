@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ROOT, Client, Standalone, eventually, python, standalone
+from harness import Client, Standalone, eventually, python, standalone
 
 MIB = 1 << 20
 
