@@ -91,6 +91,15 @@ class Supervisor:
         return job.result()
 
     def task(self, root: Path, file: str, dag_id: str, task_id: str, **context: Any) -> TaskResult:
+        return self._task(root, context).converse(startup(dag_id, task_id, file, **context))
+
+    def start(self, root: Path, file: str, dag_id: str, task_id: str) -> Job:
+        """Begin a task and leave it to itself."""
+        job = self._task(root, {})
+        job.reply(0, startup(dag_id, task_id, file))
+        return job
+
+    def _task(self, root: Path, context: dict[str, Any]) -> Job:
         prelude = {
             "env": context.pop("env", {}),
             "bundle_name": "dags",
@@ -98,8 +107,7 @@ class Supervisor:
             "working_dir": str(self.home),
             "bytecode_dir": str(self.home / "bytecode"),
         }
-        job = self.fork("task", prelude)
-        return job.converse(startup(dag_id, task_id, file, **context))
+        return self.fork("task", prelude)
 
 
 def startup(dag_id: str, task_id: str, file: str, **context: Any) -> dict[str, Any]:
@@ -246,7 +254,7 @@ class WarmFile:
         self.supervisor, self.root, self.file = supervisor, root, file
         self.home = supervisor.home
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        work = self.home / f"warm-{self.number}"
+        work = root.parent / f"{root.name}-work-{self.number}"
         work.mkdir()
         prelude = {
             "bundle_name": "dags",
@@ -264,6 +272,7 @@ class WarmFile:
         theirs.close()
         self.events: list[dict[str, Any]] = []
         self._next_job = self.number * 1_000_000
+        self.control.settimeout(60)
         answer = json.loads(self.control.recv(65536) or '{"event": "gone"}')
         self.refusal = answer.get("why")
         self.pid = answer.get("pid")
@@ -272,6 +281,8 @@ class WarmFile:
     order = Supervisor.order
     fork = Supervisor.fork
     task = Supervisor.task
+    start = Supervisor.start
+    _task = Supervisor._task
 
     def close(self) -> None:
         self.control.close()

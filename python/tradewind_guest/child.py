@@ -46,6 +46,7 @@ def _run(kind: str, fds: list[int]) -> int:
 
         warm.run(job, zygote.serve_loaded)
     streams.redirect(fds[1], fds[2])
+    streams.renew()
     prelude = wire.read_prelude(job)
     match kind:
         case "task":
@@ -78,9 +79,7 @@ def _run_loaded(fds: list[int], loaded: Loaded) -> int:
     from tradewind_guest import task_host
 
     _reset_signals()
-    for source, target in ((fds[1], 1), (fds[2], 2)):
-        os.dup2(source, target)
-        os.close(source)
+    streams.redirect(fds[1], fds[2])
     job = socket.socket(fileno=fds[0])
     task_host.run(wire.read_prelude(job), job, fds[3], loaded)
     return 0

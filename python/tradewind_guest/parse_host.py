@@ -16,8 +16,8 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tradewind_guest import timetables, weights, wire
-from tradewind_guest.compat import imports, report
+from tradewind_guest import author, timetables, weights, wire
+from tradewind_guest.compat import deadlines, imports, report
 from tradewind_guest.parse_answers import ParseAnswers
 from tradewind_guest.parse_errors import explain
 
@@ -29,6 +29,7 @@ NO_CHANNEL = 124
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Parse the file named in ``prelude`` and write the result to ``channel``."""
     confine(prelude)
+    recorder = author.Recorder(Path(prelude["dags_root"])) if prelude.get("author") else None
     process = os.getpid()
     result = parse(
         Path(prelude["dags_root"]),
@@ -38,6 +39,8 @@ def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     )
     if os.getpid() != process:
         os._exit(0)  # A child that the file forked, and that came back from it as well: it is not asked.
+    if recorder:
+        result["notes"] = recorder.notes()
     try:
         wire.write_frame(channel, result)
     except OSError as error:
@@ -77,7 +80,10 @@ def parse(root: Path, file: Path, bundle_name: str, *, memory_limit_bytes: int) 
     ]
     dags = []
     for dag_id in sorted(bag.dags):
+        if getattr(bag.dags[dag_id], "is_subdag", False):
+            continue  # Its tasks are a group of the DAG above it.
         try:
+            deadlines.attach(bag.dags[dag_id])
             serialized = DagSerialization.to_dict(bag.dags[dag_id])
             if asked := weights.of_dag(bag.dags[dag_id]):
                 serialized["priority_weights"] = asked

@@ -9,7 +9,7 @@ import signal
 import warnings
 from typing import Any
 
-from tradewind_guest import compat, log_sink
+from tradewind_guest import compat, log_sink, process
 
 #: Imported at start. One that is missing is skipped: a provider package is the user's choice.
 MODULES = (
@@ -32,6 +32,11 @@ MODULES = (
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.bundles.local",
     "airflow.serialization.serialized_objects",
+    # Hooks may make a connection of Airflow's own class, which is mapped to a table. SQLAlchemy then wants to know all
+    # tables that are related to it, by way of others.
+    "airflow.models.renderedtifields",
+    "airflow.models.trigger",
+    "airflow.jobs.job",
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.python",
@@ -68,10 +73,11 @@ def preload(extra: list[str]) -> None:
     with warnings.catch_warnings():
         # Deprecations inside of published packages are news for their authors, not for our log.
         warnings.simplefilter("ignore")
+        # First: what is imported next may be told to load something out of the plugins folder, as an XCom backend.
+        _initialise_settings()
         for name in (*MODULES, *extra):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-    _initialise_settings()
     compat.install()
     _share_type_adapters()
     let_segfaults_kill()
@@ -83,6 +89,7 @@ def preload(extra: list[str]) -> None:
     # so copy, every page that it shares with this process.
     gc.collect()
     gc.freeze()
+    process.use_huge_pages()
 
 
 def _initialise_settings() -> None:
@@ -98,25 +105,30 @@ def _initialise_settings() -> None:
 
 def _share_type_adapters() -> None:
     """Build the validators of messages and rendered fields once; the SDK would build them in each task."""
+    import msgspec
     from airflow.sdk.execution_time import comms, task_runner
     from pydantic import JsonValue
 
     build = comms.TypeAdapter
-    built: dict[Any, Any] = {}
+    # By identity: hashing a union hashes each of its hundred members, which costs more than all the rest of a look-up.
+    built: dict[int, tuple[Any, Any]] = {}
 
     def adapter(type_: Any) -> Any:
-        try:
-            known = built.get(type_)
-        except TypeError:  # Not every type can be looked up.
-            return build(type_)
+        known = built.get(id(type_))
         if known is None:
-            known = built[type_] = build(type_)
-        return known
+            known = built[id(type_)] = (build(type_), type_)
+        return known[0]
 
     for module in (comms, task_runner):
         module.TypeAdapter = adapter
-    for type_ in (comms.ToTask, JsonValue, dict[str, JsonValue]):
+    for type_ in (comms.ToTask, JsonValue):
         adapter(type_)
+    decoder: Any = comms.CommsDecoder
+    # `CommsDecoder[ToTask, ToSupervisor]` hashes both unions, too, and gives nothing but the class again.
+    decoder.__class_getitem__ = classmethod(lambda cls, _: cls)
+    # The decoder of frames keeps nothing between two frames. attrs finds the default of a field under this name.
+    frames = msgspec.msgpack.Decoder(comms._ResponseFrame)
+    decoder.__init__.__globals__["__attr_factory_resp_decoder"] = lambda: frames
 
 
 def let_segfaults_kill() -> None:
@@ -138,9 +150,14 @@ def _warm_up() -> None:
     """Run the lazy parts of the SDK once, so that they are done when a child needs them."""
     from airflow.sdk.configuration import conf
     from airflow.sdk.listener import get_listener_manager
+    from airflow.sdk.observability.metrics import stats_utils
     from airflow.sdk.plugins_manager import integrate_macros_plugins
 
     conf.getboolean("metrics", "legacy_names_on")
+    # Every task asks before it loads its file, so the answer is that of this process.
+    with contextlib.suppress(ImportError):
+        factory = stats_utils.get_stats_factory()
+        stats_utils.get_stats_factory = lambda: factory
     with contextlib.suppress(Exception):
         get_listener_manager()
     with contextlib.suppress(Exception):

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 
 
 def redirect(stdout: int, stderr: int) -> None:
-    """Make two descriptors fd 1 and fd 2, with streams of their own around them."""
-    for name, source, target in (("stdout", stdout, 1), ("stderr", stderr, 2)):
+    """Make two descriptors fd 1 and fd 2."""
+    for source, target in ((stdout, 1), (stderr, 2)):
         os.dup2(source, target)
         os.close(source)
+
+
+def renew() -> None:
+    """Put new streams around fd 1 and fd 2."""
+    for name, target in (("stdout", 1), ("stderr", 2)):
         # Whatever the locale says, printing any text must work.
         stream = io.TextIOWrapper(
             os.fdopen(target, "wb", closefd=False),

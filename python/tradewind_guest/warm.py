@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow.dag_processing import dagbag
+from airflow.dag_processing.bundles import manager
 from airflow.sdk.execution_time import task_runner
 
 from tradewind_guest import log_sink, process, residue, streams, task_host, watch
@@ -61,6 +62,8 @@ class Loaded:
         self._said: list[tuple[int, bytes]] = []
         self._logged: list[bytes] = []
         self._unseeded: weakref.WeakSet[random.Random] = weakref.WeakSet()
+        self._numpy_bits: list[Any] = []
+        self._bundle_instance: Any = None
         self._bag: Any = None
 
     def load(self, around: AbstractContextManager[None] | None = None) -> None:
@@ -69,6 +72,8 @@ class Loaded:
         task_runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
         before = residue.Snapshot()
         with log_sink.SINK.kept(self._logged), _unseeded(self._unseeded), streams.kept(self._said), around or nullcontext():
+            instance = manager.DagBundlesManager().get_bundle(name=self._bundle_name)
+            instance.initialize()
             bag = dagbag.BundleDagBag(
                 dag_folder=self._file,
                 safe_mode=False,
@@ -85,20 +90,31 @@ class Loaded:
         del task_runner.SUPERVISOR_COMMS
         if sum(map(len, self._logged)) + sum(len(text) for _, text in self._said) > _MAX_OUTPUT:
             raise Refused(f"it prints or logs more than {_MAX_OUTPUT} bytes while it is loaded")
-        self._bag = bag
+        self._numpy_bits = residue.seeded_by_the_system()
+        self._bundle_instance, self._bag = instance, bag
 
     def hand_over(self) -> None:
         """Have the task runner find the loaded file where it would load it. For a forked task."""
-        residue.reseed(self._unseeded)
-        stock = dagbag.BundleDagBag
+        residue.reseed(self._unseeded, self._numpy_bits)
+        stock_bag, stock_manager = dagbag.BundleDagBag, manager.DagBundlesManager
+
+        class Bundles:
+            """The bundle's folder, as the manager of bundles gave it when the file was loaded."""
+
+            def get_bundle(_, name: str, version: str | None = None) -> Any:
+                task_runner.DagBundlesManager = stock_manager  # type: ignore[misc]
+                if (name, version) != (self._bundle_name, None):
+                    return stock_manager().get_bundle(name=name, version=version)
+                return self._bundle_instance
 
         def find(**asked: Any) -> Any:
-            dagbag.BundleDagBag = stock  # type: ignore[misc]
+            dagbag.BundleDagBag = stock_bag  # type: ignore[misc]
             if (asked["dag_folder"], asked["bundle_name"]) != (self._file, self._bundle_name):
-                return stock(**asked)
+                return stock_bag(**asked)
             self._repeat()
             return self._bag
 
+        task_runner.DagBundlesManager = Bundles  # type: ignore[assignment,misc]
         dagbag.BundleDagBag = find  # type: ignore[assignment,misc]
 
     def _repeat(self) -> None:
@@ -139,6 +155,7 @@ def _unseeded(found: weakref.WeakSet[random.Random]) -> Iterator[None]:
 def run(channel: socket.socket, serve: Callable[[Control, Loaded], None]) -> NoReturn:
     """Load the file that the first packet names, say how that went, and serve forks until told to stop."""
     process.adopt_orphans()
+    streams.renew()
     control = Control(channel)
     received = control.receive()
     if received is None:
@@ -199,18 +216,21 @@ def _first_line(fd: int) -> bytes:
 def _observe(prelude: dict[str, Any], verdict: int) -> NoReturn:
     pid = os.getpid()
     parent = os.getppid()
-    answer = "fine"
+    observer = watch.Observer(prelude)
+    why: str | None = None
     try:
         process.die_with_parent(parent)
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         os.close(nothing)
-        observer = watch.Observer(prelude)
         Loaded(prelude).load(observer.watching())
-        answer = observer.why_not_shared() or answer
+    except Refused as refused:
+        why = str(refused)
     except BaseException as error:
-        answer = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+    # What it did says more than what that left.
+    answer = observer.why_not_shared() or why or "fine"
     if os.getpid() == pid:  # A file that forks returns here twice.
         os.write(verdict, answer.replace("\n", " ")[:2000].encode() + b"\n")
     os._exit(0)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import ROOT, Client, binary, clean_env, eventually, python
+from harness import ROOT, Client, binary, clean_env, eventually, python, uv_env
 
 
 class Cluster:
@@ -34,6 +34,7 @@ class Cluster:
             # A short lease makes the tests of lost workers short; the protocol is the same.
             TRADEWIND__SCHEDULER__TASK_LEASE_SECS="6",
             TRADEWIND__DAGS__SCAN_SECS="1",
+            **uv_env(),
         )
         self.client = Client(self.env, folder)
 

@@ -146,6 +146,12 @@ def clean_env(**more: str) -> dict[str, str]:
     return {**keep, "NO_COLOR": "1", **more}
 
 
+def uv_env() -> dict[str, str]:
+    """What uv needs to reach the package index from here: its own settings and those of TLS and proxies."""
+    names = ("UV_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name.startswith(names)}
+
+
 class Process:
     """A Tradewind process with its log."""
 

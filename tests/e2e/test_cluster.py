@@ -35,6 +35,20 @@ with DAG("ledger", schedule=None, start_date=datetime(2026, 1, 1), catchup=False
     ) >> BashOperator(task_id="after", bash_command="true", queue="default")
 '''
 
+VERSIONS = """
+import sys
+from importlib.metadata import version
+
+import humanize
+from airflow.sdk import DAG, task
+
+with DAG("versions", schedule=None):
+    @task
+    def report():
+        return {"humanize": version("humanize"), "prefix": sys.prefix}
+    report()
+"""
+
 LARGE = """
 dag_id: large
 schedule: null
@@ -92,6 +106,26 @@ def test_the_example_runs_and_ml_tasks_stay_on_ml_workers(cluster: Cluster) -> N
     on_default = {row["worker"] for row in rows if row["queue"] == "default" and row["worker"]}
     assert on_ml and on_ml <= {"worker-ml", "worker-both"}
     assert on_default and on_default <= {"worker-default", "worker-both"}
+
+
+def test_a_worker_builds_an_environment_from_the_bundle(cluster: Cluster) -> None:
+    folder = cluster.dags / "versions"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("-r pins/humanize.txt\n")
+    (folder / "pins").mkdir()
+    (folder / "pins/humanize.txt").write_text("humanize==3.14.0\n")
+    (folder / "versions.py").write_text(VERSIONS)
+    (folder / "tradewind.toml").write_text('[environments.versions]\nrequirements = "requirements.txt"\n')
+    eventually("loading versions", lambda: cluster.client.dag("versions"), 360)
+    run_id = cluster.client.trigger("versions")
+    assert cluster.client.finish("versions", run_id, patience=360) == "success"
+    found = cluster.client.xcom("versions", run_id, "report")
+    assert found["humanize"] == "3.14.0"
+    worker = cluster.client.tasks("versions", run_id)["report"]["worker"]
+    own = cluster.dir / worker / "home/worker/environments"
+    assert Path(found["prefix"]).parent == own, "each has a folder of its own"
+    log = cluster.client.run("tasks", "logs", "versions", run_id, "report")
+    assert "waiting for the Python environment" in log
 
 
 def test_workers_know_neither_dag_folder_nor_database(cluster: Cluster) -> None:

@@ -32,6 +32,18 @@ impl Context {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self, more: Vec<(String, String)>) -> Result<Loaded, CliError> {
+        let loaded = self.load_quietly(more)?;
+        for warning in &loaded.warnings {
+            output::warn(warning);
+        }
+        Ok(loaded)
+    }
+
+    /// As [`Context::load`], by a command that has warned already.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_quietly(&self, more: Vec<(String, String)>) -> Result<Loaded, CliError> {
         let mut overrides = Vec::new();
         if let Some(home) = &self.global.home {
             overrides.push(("home.dir".to_owned(), home.display().to_string()));
@@ -43,11 +55,7 @@ impl Context {
             overrides.push(("security.admin_token".to_owned(), token.clone()));
         }
         overrides.extend(more);
-        let loaded = load(LoadArgs::from_process(self.global.config.clone(), overrides))?;
-        for warning in &loaded.warnings {
-            output::warn(warning);
-        }
-        Ok(loaded)
+        Ok(load(LoadArgs::from_process(self.global.config.clone(), overrides))?)
     }
 
     /// A client of the schedulers, with the admin token.

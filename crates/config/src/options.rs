@@ -250,6 +250,9 @@ pub struct WorkerOptions {
     pub callback_timeout_secs: f64,
     /// Its working folder: bundle cache, scratch folders; `worker` in the home folder when empty.
     pub dir: Option<PathBuf>,
+    /// Folder that all Python tasks start in, as they do in an Airflow worker; when empty, each try starts in an empty folder
+    /// of its own, which goes with it.
+    pub task_dir: Option<PathBuf>,
     /// Seconds that running tasks get to finish after SIGTERM; then they are stopped and given back.
     pub drain_grace_secs: f64,
     /// Seconds between SIGTERM and SIGKILL of a task that is stopped.
@@ -269,6 +272,7 @@ impl Default for WorkerOptions {
             trigger_slots: 1000,
             callback_timeout_secs: 600.0,
             dir: None,
+            task_dir: None,
             drain_grace_secs: 30.0,
             kill_grace_secs: 5.0,
             env: BTreeMap::new(),
@@ -286,6 +290,19 @@ pub struct PythonOptions {
     pub interpreter: Option<PathBuf>,
     /// Folder that holds the `tradewind_guest` package; `python` beside the binary's checkout when empty.
     pub guest_dir: Option<PathBuf>,
+    /// The `uv` that builds the environments of DAG files; when empty that beside the interpreter, then that on `PATH`.
+    pub uv: Option<PathBuf>,
+    /// Folder for the environments of DAG files, which processes of one machine may share; `environments` in the worker's
+    /// folder (`worker.dir`) or, for a DAG processor of its own, in `dag-processor` of the home folder when empty.
+    pub environments_dir: Option<PathBuf>,
+    /// Bytes of all environments in that folder before the least recently used ones that nobody uses go.
+    pub environment_cache_bytes: u64,
+    /// Seconds after which the warm Python process of an environment that nobody uses is ended.
+    pub environment_idle_secs: f64,
+    /// Warm Python processes of environments that a worker keeps at most while nobody uses them.
+    pub environment_warm: u32,
+    /// Seconds that building an environment may take.
+    pub build_timeout_secs: f64,
     /// How long a worker keeps a DAG file loaded whose tasks run often, so that they need not load it each. Clocks and files
     /// that its top level reads are at most that old for a task. 0 has every task load its file.
     pub warm_dag_secs: f64,
@@ -293,7 +310,17 @@ pub struct PythonOptions {
 
 impl Default for PythonOptions {
     fn default() -> Self {
-        Self { interpreter: None, guest_dir: None, warm_dag_secs: 60.0 }
+        Self {
+            interpreter: None,
+            guest_dir: None,
+            warm_dag_secs: 60.0,
+            uv: None,
+            environments_dir: None,
+            environment_cache_bytes: 10 << 30,
+            environment_idle_secs: 300.0,
+            environment_warm: 8,
+            build_timeout_secs: 600.0,
+        }
     }
 }
 

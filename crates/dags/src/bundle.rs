@@ -3,22 +3,28 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tradewind_types::{Bundle, BundleFile, DagSpec, VersionHash, sha256_hex};
+use tradewind_types::{Bundle, BundleFile, DagSpec, Environment, VersionHash, sha256_hex};
 
 use crate::scan::Scan;
 
 /// The bundle of a DAG file: the file itself, every file below the folder that defines no DAGs (shared modules, SQL, data),
-/// and the DAG files that it imports. Other DAG files stay out, so that editing one leaves the others' bundles alone.
+/// and the DAG files that it imports. Other DAG files stay out, so that editing one leaves the others' bundles alone; so do
+/// the files that declare and define environments (`is_special`), save for those of its own `environment`.
 pub(crate) fn bundle_of(
     scan: &Scan,
     dag_file: &str,
     imported: &BTreeSet<String>,
+    environment: Option<&Environment>,
     defines_dags: impl Fn(&str) -> bool,
+    is_special: impl Fn(&str) -> bool,
 ) -> Bundle {
+    let defines = |rel: &String| environment.is_some_and(|environment| environment.files.contains(rel));
     let files = scan
         .files
         .iter()
-        .filter(|(rel, _)| *rel == dag_file || imported.contains(*rel) || !defines_dags(rel))
+        .filter(|(rel, _)| {
+            *rel == dag_file || imported.contains(*rel) || defines(rel) || !(defines_dags(rel) || is_special(rel))
+        })
         .map(|(rel, file)| BundleFile {
             path: rel.clone(),
             blob: file.blob.clone(),

@@ -6,14 +6,17 @@
 pub mod airflow;
 mod bundle;
 mod check;
+pub mod compare;
+mod environments;
 mod ignore;
 mod order;
 mod problem;
 mod processor;
+pub mod review;
 mod scan;
 pub mod yaml;
 
 pub use bundle::version_hash;
 pub use ignore::IgnoreSyntax;
 pub use problem::Problem;
-pub use processor::{DagProcessor, LoadedFile, LocalFolder, ProcessorSettings, load_local};
+pub use processor::{DagProcessor, LoadedFile, LocalFolder, LocalLoader, ProcessorSettings, load_local};

@@ -49,6 +49,21 @@ pub(crate) fn in_order(tasks: Vec<TaskSpec>) -> Order {
     Order::Sorted(order.into_iter().filter_map(|index| slots[index].take()).collect())
 }
 
+/// What separates the tasks of a cycle in the messages of this crate.
+const ARROW: &str = " → ";
+
+/// A cycle in the words of an error.
+pub(crate) fn cycle_words(what: &str, path: &[TaskId]) -> String {
+    let path: Vec<&str> = path.iter().map(TaskId::as_str).collect();
+    format!("{what}: {}", path.join(ARROW))
+}
+
+/// The cycle that [`cycle_words`] put into an error, and what it says before.
+pub(crate) fn cycle_in(message: &str) -> Option<(&str, Vec<String>)> {
+    let (what, path) = message.rsplit_once(": ").filter(|(what, _)| what.ends_with("wait for each other"))?;
+    Some((what, path.split(ARROW).map(ToOwned::to_owned).collect()))
+}
+
 /// Every task with an open upstream has one that is open itself, so walking upstream must come round.
 fn find_cycle(tasks: &[TaskSpec], upstream: &[Vec<usize>], open: &[usize]) -> Vec<TaskId> {
     let mut path: Vec<usize> = Vec::new();

@@ -6,8 +6,11 @@ use crate::{ClearRequest, Effects, Engine, Reply, graph::index, memory::At};
 
 impl Engine {
     pub(crate) fn clear(&mut self, request: &ClearRequest, effects: &mut Effects) -> Result<Reply, ApiError> {
-        let position = self.run_position(&request.dag_id, &request.run_id)?;
-        let graph = std::sync::Arc::clone(&self.runs[position].graph);
+        let mut position = self.run_position(&request.dag_id, &request.run_id)?;
+        let run = &self.runs[position];
+        let moves = request.latest_version && !request.dry_run;
+        let graph = if moves { &self.dags[run.dag as usize].graph } else { &run.graph };
+        let graph = std::sync::Arc::clone(graph);
         let mut tasks = Vec::new();
         for task_id in &request.task_ids {
             tasks.push(graph.task(task_id.as_str()).ok_or_else(|| {
@@ -15,6 +18,10 @@ impl Engine {
             })?);
         }
         let all: Vec<u32>;
+        // Nothing may be refused after this.
+        if moves {
+            position = self.take_latest(position, effects)?;
+        }
         let named = if tasks.is_empty() {
             all = (0..index(graph.nodes.len())).collect();
             &all

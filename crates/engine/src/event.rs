@@ -260,6 +260,8 @@ pub struct ClearRequest {
     pub only_running: bool,
     /// Only say which.
     pub dry_run: bool,
+    /// Move the run, which must be over, to the latest version of its DAG first; tasks are those of that version.
+    pub latest_version: bool,
     /// Who.
     pub by: String,
 }

@@ -36,6 +36,7 @@ mod selection;
 mod spec;
 mod timers;
 pub mod timetable;
+mod upgrade;
 
 pub use change::is_legal;
 pub use engine::Engine;

@@ -58,7 +58,7 @@ impl Engine {
         true
     }
 
-    fn forget_run(&mut self, position: u32) {
+    pub(crate) fn forget_run(&mut self, position: u32) {
         let Some(run) = self.runs.remove(position) else {
             return;
         };

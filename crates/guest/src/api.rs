@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use crate::host::{HostError, TaskHost};
+pub use crate::notes::*;
 pub use crate::questions::*;
 pub use tradewind_types::Deprecation;
 
@@ -344,6 +345,8 @@ pub struct ParseRequest {
     pub variables: BTreeMap<String, String>,
     /// Connections that top-level code may read.
     pub connections: BTreeMap<String, ConnectionInfo>,
+    /// Whether [`ParsedFile::notes`] are wanted.
+    pub with_notes: bool,
 }
 
 impl ParseRequest {
@@ -357,6 +360,7 @@ impl ParseRequest {
             memory_limit_bytes: 1 << 30,
             variables: BTreeMap::new(),
             connections: BTreeMap::new(),
+            with_notes: false,
         }
     }
 }
@@ -376,6 +380,8 @@ pub struct ParsedFile {
     pub deprecations: Vec<Deprecation>,
     /// Local modules below `dags_root` that the file imported (absolute paths, without the file itself).
     pub imported_files: Vec<PathBuf>,
+    /// What its author asks beyond the serialized form, where the request wanted it.
+    pub notes: Option<FileNotes>,
     /// True when Airflow's safe mode found that the file mentions no DAG at all and did not run it.
     pub skipped: bool,
     /// Wall time of the parse.

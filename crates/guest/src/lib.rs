@@ -14,6 +14,7 @@ mod further;
 mod host;
 mod logs;
 mod memory;
+mod notes;
 mod parse;
 mod questions;
 mod report;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::api::{Deprecation, GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
+use crate::api::{Deprecation, FileNotes, GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
 use crate::channels::job_channels;
 use crate::control::{Control, Job, JobEvent, os_error};
 use crate::wire;
@@ -42,6 +42,7 @@ struct Answer {
     #[serde(default)]
     deprecations: Vec<Deprecation>,
     imported_files: Vec<std::path::PathBuf>,
+    notes: Option<FileNotes>,
     skipped: bool,
 }
 
@@ -207,6 +208,7 @@ pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
         "import_timeout_secs": request.timeout.mul_f64(0.9).as_secs_f64(),
         "variables": request.variables,
         "connections": request.connections,
+        "author": request.with_notes,
     })
 }
 
@@ -221,6 +223,7 @@ fn parsed_file(answer: Answer) -> ParsedFile {
         warnings: answer.warnings,
         deprecations: answer.deprecations,
         imported_files: answer.imported_files,
+        notes: answer.notes,
         skipped: answer.skipped,
         duration: Duration::ZERO,
     }

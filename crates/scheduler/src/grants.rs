@@ -183,5 +183,6 @@ fn dag_context(version: &DagVersion, run: &DagRun) -> v1::DagContext {
         timezone: spec.timezone.clone(),
         owners: spec.owners.clone(),
         params_json: serde_json::Value::Object(params).to_string(),
+        environment_json: spec.environment.as_ref().map(to_json),
     }
 }

@@ -22,5 +22,6 @@ mod workers;
 mod xcom_sweep;
 
 pub use auth::Tokens;
+pub use params::default_problems;
 pub use server::{Running, Scheduler};
 pub use settings::{SchedulerSettings, ServerTls};

@@ -65,7 +65,7 @@ pub(crate) async fn check_run_conf(core: &Core, dag_id: &DagId, conf: &Value) ->
 }
 
 /// Why a DAG with a schedule cannot have one: its runs would begin with params that break their own schemas.
-pub(crate) fn default_problems(spec: &DagSpec) -> Vec<String> {
+pub fn default_problems(spec: &DagSpec) -> Vec<String> {
     if spec.timetable == Timetable::None {
         return Vec::new();
     }

@@ -128,6 +128,7 @@ impl World {
             only_failed: self.rng.chance(200),
             only_running: self.rng.chance(100),
             dry_run: self.rng.chance(100),
+            latest_version: self.rng.chance(150),
             by: by(),
         })
     }

@@ -13,33 +13,15 @@ pub(crate) fn samples() -> Vec<WriteSet> {
     let at = Timestamp::UNIX_EPOCH;
     let source = DagSource { kind: SourceKind::Yaml, rel_path: String::new() };
     let spec = DagSpec {
-        dag_id: "".into(),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        timetable: tradewind_types::Timetable::None,
-        schedule_text: None,
-        timezone: "UTC".to_owned(),
-        start_date: None,
-        end_date: None,
-        catchup: false,
-        max_active_runs: 1,
-        max_active_tasks: 1,
-        max_consecutive_failed_dag_runs: 0,
-        dagrun_timeout: None,
-        fail_fast: false,
-        is_paused_upon_creation: None,
-        tags: Vec::new(),
-        owners: Vec::new(),
-        params: std::collections::BTreeMap::new(),
-        task_limit: None,
-        on_success_callback: false,
-        on_failure_callback: false,
-        deadlines: Vec::new(),
-        assets: Vec::new(),
-        tasks: Vec::new(),
-        task_groups: Vec::new(),
-        source: source.clone(),
+        environment: Some(tradewind_types::Environment {
+            name: "forecast".to_owned(),
+            hash: "e".repeat(64),
+            declared_in: "tradewind.toml".to_owned(),
+            packages: tradewind_types::PackageSource::Requirements { file: "requirements.txt".to_owned() },
+            python: Some("3.12".to_owned()),
+            files: vec!["requirements.txt".to_owned()],
+        }),
+        ..DagSpec::new("", source.clone())
     };
     let run = DagRun {
         run_no: RunNo(1),

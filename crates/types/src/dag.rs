@@ -95,6 +95,9 @@ pub struct DagSpec {
     pub task_groups: Vec<TaskGroupSpec>,
     /// Where it was defined.
     pub source: DagSource,
+    /// The Python environment of its own that it runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<crate::Environment>,
 }
 
 fn utc() -> String {
@@ -136,6 +139,7 @@ impl DagSpec {
             tasks: Vec::new(),
             task_groups: Vec::new(),
             source,
+            environment: None,
         }
     }
 

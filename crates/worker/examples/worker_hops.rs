@@ -34,7 +34,11 @@ async fn main() {
         env: Vec::new(),
         drain_grace: Duration::from_secs(1),
         kill_grace: Duration::from_secs(1),
+        task_dir: None,
         bundle_cache_bytes: 1 << 20,
+        environments: tradewind_environments::EnvironmentOptions::default(),
+        xcom_max_bytes: 1 << 30,
+        xcom_storage: None,
         labels: BTreeMap::new(),
     };
     let shutdown = CancellationToken::new();

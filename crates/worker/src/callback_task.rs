@@ -53,7 +53,7 @@ pub(crate) fn start(session: &Arc<Session>, granted: GrantedCallback, slot: Slot
 /// Runs it. `None` when nobody wants a report.
 async fn run(running: &Running, work: &CallbackWork) -> Option<Verdict> {
     let session = &running.session;
-    let Some(keeper) = &session.zygote else {
+    let Some(zygotes) = &session.zygotes else {
         let worker = &session.settings.name;
         return Some(Verdict::failed(
             false,
@@ -71,6 +71,14 @@ async fn run(running: &Running, work: &CallbackWork) -> Option<Verdict> {
         Ok(bundle) => bundle,
         Err(error) => return Some(Verdict::failed(false, format!("the DAG's files could not be fetched: {error}"))),
     };
+    let environment = tokio::select! {
+        _ = running.control.signal().requested() => return stopped(running.control.reason(), session),
+        environment = guest_task::environment(running, work.environment.as_ref(), Some(&bundle)) => environment,
+    };
+    let environment = match environment {
+        Ok(environment) => environment,
+        Err(why) => return Some(Verdict::failed(false, why)),
+    };
     let host = Arc::new(Host::for_callback(running, work));
     let ti = match &work.ti {
         Some(ti) => Some((**ti).clone()),
@@ -78,9 +86,9 @@ async fn run(running: &Running, work: &CallbackWork) -> Option<Verdict> {
     };
     let launch = launch(running, work, ti.as_ref(), &bundle);
     for start in 1.. {
-        let zygote = match keeper.get().await {
+        let zygote = match zygotes.get(environment.as_ref()).await {
             Ok(zygote) => zygote,
-            Err(error) => return Some(Verdict::failed(false, format!("{error} (python.interpreter)"))),
+            Err(error) => return Some(Verdict::failed(false, guest_task::no_python(&error, environment.as_ref()))),
         };
         let (stopper, control) = TaskControl::new();
         let exit = tokio::select! {

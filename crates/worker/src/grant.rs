@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tradewind_operators::DagFacts;
 use tradewind_proto::{from_json, json, uuid, v1};
 use tradewind_types::{
-    ApiError, AssetEvent, AttemptKey, BundleHash, Callback, DagRun, LeaseToken, TaskInstance, TaskSpec, VersionHash,
+    ApiError, AssetEvent, AttemptKey, BundleHash, Callback, DagRun, Environment, LeaseToken, TaskInstance, TaskSpec,
+    VersionHash,
 };
 
 /// An attempt that this worker holds.
@@ -26,6 +27,8 @@ pub(crate) struct Work {
     pub(crate) dag: Arc<DagFacts>,
     pub(crate) version: VersionHash,
     pub(crate) bundle: Option<BundleHash>,
+    /// The DAG's own Python environment.
+    pub(crate) environment: Option<Environment>,
     pub(crate) should_retry: bool,
     /// The asset events that the run consumed.
     pub(crate) consumed: Vec<AssetEvent>,
@@ -48,6 +51,8 @@ pub(crate) struct CallbackWork {
     pub(crate) dag: Arc<DagFacts>,
     pub(crate) version: VersionHash,
     pub(crate) bundle: Option<BundleHash>,
+    /// The DAG's own Python environment.
+    pub(crate) environment: Option<Environment>,
     pub(crate) ti: Option<Arc<TaskInstance>>,
     pub(crate) consumed: Vec<AssetEvent>,
 }
@@ -74,10 +79,15 @@ fn callback_work(grant: v1::CallbackGrant) -> Result<CallbackWork, ApiError> {
         run: Arc::new(run),
         version: dag.version.clone().into(),
         bundle: dag.bundle.clone().map(Into::into),
+        environment: environment(&dag)?,
         dag: Arc::new(facts(dag)?),
         ti: ti.map(Arc::new),
         consumed: consumed(grant.consumed_events)?,
     })
+}
+
+fn environment(dag: &v1::DagContext) -> Result<Option<Environment>, ApiError> {
+    dag.environment_json.as_deref().map(|text| from_json("dag.environment", text)).transpose()
 }
 
 fn missing(what: &str) -> ApiError {
@@ -118,6 +128,7 @@ fn work(grant: v1::Grant) -> Result<Work, ApiError> {
         task: Arc::new(from_json("task", &grant.task_json)?),
         version: dag.version.clone().into(),
         bundle: dag.bundle.clone().map(Into::into),
+        environment: environment(&dag)?,
         dag: Arc::new(facts(dag)?),
         should_retry: grant.should_retry,
         consumed: consumed(grant.consumed_events)?,

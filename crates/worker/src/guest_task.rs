@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tradewind_environments::Prepared;
 use tradewind_guest::{
     GuestError, StopReason as GuestStop, TaskControl, TaskExit, TaskLaunch, TaskOutcome, TaskStopper,
 };
-use tradewind_types::{AttemptOutcome, DagRun, TaskId, TaskInstance, Timestamp, Trigger, VersionHash};
+use tradewind_types::{AttemptOutcome, DagRun, Environment, TaskId, TaskInstance, Timestamp, Trigger, VersionHash};
 use uuid::Uuid;
 
 use crate::{
@@ -21,13 +22,15 @@ use crate::{
 
 /// How far behind the SDK's own execution timeout the hard limit lies.
 const BACKSTOP: Duration = Duration::from_secs(30);
+/// How long an environment is waited for before the log says so.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How often an attempt that has not begun is begun again, after its zygote died.
 const STARTS: u32 = 3;
 
 /// Runs it. `None` when nobody wants a report.
 pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
     let session = &running.session;
-    let Some(keeper) = &session.zygote else {
+    let Some(zygotes) = &session.zygotes else {
         let worker = &session.settings.name;
         return Some(Verdict::failed(
             true,
@@ -53,17 +56,27 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
             return Some(Verdict::failed(true, format!("the DAG's files could not be fetched: {error}")));
         }
     };
-    let launch = launch(running, work, Some(&bundle));
+    let environment = tokio::select! {
+        _ = running.control.signal().requested() => return stopped(running.control.reason(), None),
+        environment = environment(running, work.environment.as_ref(), Some(&bundle)) => environment,
+    };
+    let environment = match environment {
+        Ok(environment) => environment,
+        Err(why) => return Some(Verdict::failed(true, why)),
+    };
+    let launch =
+        TaskLaunch { working_dir: session.settings.task_dir.clone(), ..launch(running, work, Some(&bundle)) };
     let host = Arc::new(Host::new(running, work));
     for start in 1.. {
         let zygote = tokio::select! {
             _ = running.control.signal().requested() => return stopped(running.control.reason(), None),
-            zygote = keeper.get() => zygote,
+            zygote = zygotes.get(environment.as_ref()) => zygote,
         };
         let zygote = match zygote {
             Ok(zygote) => zygote,
             Err(error) => {
-                return Some(Verdict::failed(true, format!("{error} (python.interpreter)")));
+                let note = no_python(&error, environment.as_ref());
+                return Some(Verdict::failed(true, note));
             }
         };
         let (stopper, control) = TaskControl::new();
@@ -82,6 +95,43 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         }
     }
     None
+}
+
+/// The DAG's own environment, where it has one; its definition is in the bundle. An error says why there is none.
+pub(crate) async fn environment(
+    running: &Running,
+    environment: Option<&Environment>,
+    bundle: Option<&BundleRef>,
+) -> Result<Option<Arc<Prepared>>, String> {
+    let Some(environment) = environment else { return Ok(None) };
+    let session = &running.session;
+    let (zygotes, bundle) = match (&session.zygotes, bundle) {
+        (Some(zygotes), Some(bundle)) => (zygotes, bundle),
+        (None, _) => return Err(format!("the worker {} has no Python (python.interpreter)", session.settings.name)),
+        (_, None) => {
+            return Err("the DAG's version has no bundle, which its Python environment is defined in".to_owned());
+        }
+    };
+    let prepare = zygotes.prepare(environment, bundle.dir());
+    tokio::pin!(prepare);
+    let prepared = tokio::select! {
+        prepared = &mut prepare => prepared,
+        () = tokio::time::sleep(SILENCE) => {
+            let name = &environment.name;
+            let text = format!("waiting for the Python environment \"{name}\", which this worker builds once");
+            running.log.remark("info", text).await;
+            prepare.await
+        }
+    };
+    prepared.map(Some).map_err(|error| error.0)
+}
+
+/// Why there is no zygote.
+pub(crate) fn no_python(error: &GuestError, environment: Option<&Arc<Prepared>>) -> String {
+    match environment {
+        None => format!("{error} (python.interpreter)"),
+        Some(environment) => format!("{error} (the Python environment \"{}\")", environment.name()),
+    }
 }
 
 /// Passes stops on to the guest, for as long as it is polled.

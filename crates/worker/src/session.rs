@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     bundle::BundleCache, lease::Leases, settings::WorkerSettings, trigger_hosts::TriggerHosts, watchdog::Watchdog,
-    zygote::ZygoteKeeper,
+    zygote::Zygotes,
 };
 
 /// What the leader told at registration.
@@ -82,7 +82,7 @@ pub(crate) struct Session {
     pub(crate) triggers: AtomicUsize,
     pub(crate) trigger_hosts: TriggerHosts,
     pub(crate) bundles: BundleCache,
-    pub(crate) zygote: Option<ZygoteKeeper>,
+    pub(crate) zygotes: Option<Zygotes>,
     pub(crate) watchdog: Watchdog,
     /// Below it, operators make their temporary folders.
     pub(crate) scratch: Arc<PathBuf>,
@@ -107,7 +107,7 @@ pub(crate) struct Parts {
     pub(crate) client: LeaderClient,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) bundles: BundleCache,
-    pub(crate) zygote: Option<ZygoteKeeper>,
+    pub(crate) zygotes: Option<Zygotes>,
     pub(crate) watchdog: Watchdog,
     pub(crate) terms: Terms,
 }
@@ -129,7 +129,7 @@ impl Session {
             triggers: AtomicUsize::new(0),
             trigger_hosts: TriggerHosts::default(),
             bundles: parts.bundles,
-            zygote: parts.zygote,
+            zygotes: parts.zygotes,
             watchdog: parts.watchdog,
             scratch: Arc::new(parts.settings.dir.join("scratch")),
             env: Arc::new(env),

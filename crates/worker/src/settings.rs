@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tradewind_config::{WorkerOptions, XComOptions};
+use tradewind_environments::EnvironmentOptions;
 use tradewind_objects::Storage;
 use tradewind_types::{QueueName, WorkerName};
 
@@ -21,6 +22,8 @@ pub struct WorkerSettings {
     pub callback_timeout: Duration,
     /// Its own folder: bundle cache and scratch folders. No other worker may use it.
     pub dir: PathBuf,
+    /// The folder that all Python tasks start in; none for one of its own for each try.
+    pub task_dir: Option<PathBuf>,
     /// Environment that tasks see besides `PATH`, `HOME`, `LANG`, `LC_*` and `TZ`.
     pub env: Vec<(String, String)>,
     /// How long running attempts may go on after a drain begins; then they are stopped and given back.
@@ -29,6 +32,8 @@ pub struct WorkerSettings {
     pub kill_grace: Duration,
     /// Bytes of the bundle cache before the least recently used bundles go.
     pub bundle_cache_bytes: u64,
+    /// How the environments of DAG files are built and kept; they lie in this worker's folder when no other is named.
+    pub environments: EnvironmentOptions,
     /// Largest XCom in bytes.
     pub xcom_max_bytes: u64,
     /// Where large XComs are kept; without it, those that do not fit into a row fail their task.
@@ -74,14 +79,27 @@ impl WorkerSettings {
             trigger_slots: options.trigger_slots,
             callback_timeout: seconds("worker.callback_timeout_secs", options.callback_timeout_secs)?,
             dir: options.dir.clone().unwrap_or(default_dir),
+            task_dir: options
+                .task_dir
+                .as_ref()
+                // Tasks start in the zygote's folder, which is not ours.
+                .map(|dir| std::path::absolute(dir).map_err(|error| format!("worker.task_dir: {error}")))
+                .transpose()?,
             env: options.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             drain_grace: seconds("worker.drain_grace_secs", options.drain_grace_secs)?,
             kill_grace: seconds("worker.kill_grace_secs", options.kill_grace_secs)?,
             bundle_cache_bytes: options.bundle_cache_bytes,
+            environments: EnvironmentOptions::default(),
             xcom_max_bytes: XComOptions::default().max_bytes,
             xcom_storage: None,
             labels: BTreeMap::new(),
         })
+    }
+
+    /// Where environments of DAG files lie, and how they are kept.
+    pub(crate) fn environment_options(&self) -> EnvironmentOptions {
+        let dir = self.environments.dir.clone().unwrap_or_else(|| self.dir.join("environments"));
+        EnvironmentOptions { dir: Some(dir), ..self.environments.clone() }
     }
 
     /// The environment that native tasks start from: a few variables of this process, then the configured ones.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tradewind_environments::Prepared;
 use tradewind_guest::{GuestError, StopReason as GuestStop, TaskControl, TriggerEnd, TriggerLaunch};
 use tradewind_types::{AttemptOutcome, TaskState, Trigger};
 
@@ -52,22 +53,28 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
     // A task that starts in its trigger: no worker has rendered its templates.
     let template = work.task.start_trigger.as_ref().is_some_and(|start| Some(&start.trigger) == trigger);
     let host = Arc::new(Host::new(running, work));
+    let environment = match environment(running, work).await {
+        Ok(environment) => environment,
+        Err(Stop::Stopped) => return stopped(running.control.reason()),
+        Err(Stop::Failed(why)) => return Some(failed(why, Vec::new())),
+    };
+    let environment = environment.as_ref();
     let mut losses = 0;
     loop {
-        let in_bundle = template || session.trigger_hosts.is_of_bundle(class);
+        let in_bundle = template || session.trigger_hosts.is_of_bundle(environment, class);
         let bundle = match bundle(running, work, in_bundle).await {
             Ok(bundle) => bundle,
             Err(Stop::Stopped) => return stopped(running.control.reason()),
             Err(Stop::Failed(why)) => return Some(failed(why, Vec::new())),
         };
-        let process = match session.trigger_hosts.get(session, bundle.as_ref()).await {
+        let process = match session.trigger_hosts.get(session, environment, bundle.as_ref()).await {
             Ok(process) => process,
             Err(GuestError::ZygoteLost(_)) if losses < STARTS => {
                 losses += 1;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Err(error) => return Some(failed(format!("{error} (python.interpreter)"), Vec::new())),
+            Err(error) => return Some(failed(guest_task::no_python(&error, environment), Vec::new())),
         };
         let launch = TriggerLaunch {
             about: guest_task::launch(running, work, bundle.as_ref()),
@@ -83,7 +90,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         };
         match end {
             TriggerEnd::Failed { made: false, .. } if bundle.is_none() && work.bundle.is_some() => {
-                session.trigger_hosts.note_of_bundle(class);
+                session.trigger_hosts.note_of_bundle(environment, class);
             }
             TriggerEnd::Lost { reason, culprit: false } if losses < STARTS => {
                 losses += 1;
@@ -102,6 +109,20 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
 enum Stop {
     Stopped,
     Failed(String),
+}
+
+/// The DAG's own environment, where it has one.
+async fn environment(running: &Running, work: &Work) -> Result<Option<Arc<Prepared>>, Stop> {
+    if work.environment.is_none() {
+        return Ok(None);
+    }
+    let bundle = bundle(running, work, true).await?;
+    tokio::select! {
+        _ = running.control.signal().requested() => Err(Stop::Stopped),
+        environment = guest_task::environment(running, work.environment.as_ref(), bundle.as_ref()) => {
+            environment.map_err(Stop::Failed)
+        }
+    }
 }
 
 /// The bundle of the DAG version, where the trigger needs it.

@@ -17,7 +17,7 @@ use crate::{
     settings::WorkerSettings,
     trigger_hosts,
     watchdog::Watchdog,
-    zygote::ZygoteKeeper,
+    zygote::Zygotes,
 };
 
 /// Why a worker cannot run.
@@ -88,10 +88,10 @@ impl Worker {
             python = self.guest.is_some(),
             "worker is up"
         );
-        let zygote = self.guest.map(|mut env| {
+        let zygotes = self.guest.map(|mut env| {
             let mark = (WORKER_MARK.to_owned(), incarnation.to_string());
             env.extra_env.push(mark);
-            ZygoteKeeper::new(env)
+            Zygotes::new(env, settings.environment_options())
         });
         let (session, reports) = Session::new(Parts {
             watchdog: Watchdog::start(incarnation, terms.lease),
@@ -100,7 +100,7 @@ impl Worker {
             client: self.client,
             queue: self.queue,
             bundles,
-            zygote,
+            zygotes,
             terms,
         });
 
@@ -113,9 +113,12 @@ impl Worker {
         parts.spawn(name("registration", Box::pin(register::keep_registered(session.clone()))));
         parts.spawn(name("reports", Box::pin(report::report(session.clone(), reports))));
         parts.spawn(name("lease watch", Box::pin(watch_leases(session.clone()))));
-        if session.zygote.is_some() && session.settings.trigger_slots > 0 {
+        if session.zygotes.is_some() && session.settings.trigger_slots > 0 {
             tokio::spawn(poll::poll_triggers(session.clone()));
             parts.spawn(name("trigger hosts", Box::pin(trigger_hosts::keep_tidy(session.clone()))));
+        }
+        if session.zygotes.is_some() {
+            parts.spawn(name("look for idle environments", Box::pin(tidy_environments(session.clone()))));
         }
         let polling = tokio::spawn(poll::poll(session.clone()));
         tokio::spawn(warm_up(session.clone()));
@@ -138,8 +141,8 @@ impl Worker {
         };
         parts.shutdown().await;
         session.trigger_hosts.end().await;
-        if let Some(zygote) = &session.zygote {
-            zygote.shutdown().await;
+        if let Some(zygotes) = &session.zygotes {
+            zygotes.shutdown().await;
         }
         clear(&scratch);
         tracing::info!(worker = %session.settings.name, "worker has ended");
@@ -149,6 +152,13 @@ impl Worker {
 
 async fn watch_leases(session: Arc<Session>) {
     session.leases.watch(|| session.lost_grace()).await;
+}
+
+async fn tidy_environments(session: Arc<Session>) {
+    match &session.zygotes {
+        Some(zygotes) => zygotes.keep_tidy().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Polling ends with a drain; before that, its end is a defect.
@@ -161,8 +171,8 @@ async fn broken(polling: tokio::task::JoinHandle<()>, session: &Session) {
 
 /// Starts Python ahead of the first task that needs it.
 async fn warm_up(session: Arc<Session>) {
-    if let Some(zygote) = &session.zygote
-        && let Err(error) = zygote.get().await
+    if let Some(zygotes) = &session.zygotes
+        && let Err(error) = zygotes.get(None).await
     {
         tracing::error!(%error, "Python does not start (python.interpreter); Python tasks fail until it does");
     }

@@ -21,10 +21,11 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from tradewind_guest.compat import arguments, context, models, patches, redirects
+    from tradewind_guest.compat import arguments, context, dag_methods, models, patches, redirects
 
     redirects.install()
     arguments.install()
     context.install()
     models.install()
     patches.install()
+    dag_methods.install()

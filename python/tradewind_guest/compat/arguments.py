@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tradewind_guest.compat import operator_arguments, redirects, report
+from tradewind_guest.compat import deadlines, operator_arguments, redirects, report
 
 #: Old argument of a DAG -> the one of today; None: it has no effect any more.
 DAG_ARGUMENTS: dict[str, str | None] = {
@@ -19,7 +20,6 @@ DAG_ARGUMENTS: dict[str, str | None] = {
     "default_view": None,
     "orientation": None,
     "full_filepath": None,
-    "sla_miss_callback": "deadline",
 }
 
 #: Arguments of Airflow 2 that may stand without their name, after the DAG id.
@@ -31,10 +31,6 @@ OPERATOR_ARGUMENTS: dict[str, str | None] = {
     "task_concurrency": "max_active_tis_per_dag",
     "sla": "deadline",
 }
-
-#: Arguments that still work, with a warning of Airflow's.
-EMAIL_ARGUMENTS = ("email", "email_on_failure", "email_on_retry")
-SMTP_NOTIFIER = "airflow.providers.smtp.notifications.smtp.SmtpNotifier among the callbacks"
 
 #: Trigger rules that were renamed.
 TRIGGER_RULES = {"dummy": "always", "none_failed_or_skipped": "none_failed_min_one_success"}
@@ -51,8 +47,7 @@ _NOTES = {
     "default_view": "it has no effect: there is one view",
     "orientation": "it has no effect: the view decides",
     "full_filepath": "it has no effect: the file is known",
-    "provide_context": "leave it out: the context is always given",
-    "sla_miss_callback": "called when a DeadlineAlert that stands for the SLAs is missed",
+    "provide_context": "the context is always given",
     "sla": "it is taken as a deadline of the DAG run",
 }
 
@@ -65,6 +60,7 @@ def install() -> None:
     _wrap_init(dag.DAG, _dag_arguments)
     _translate_after_defaults(operator.BaseOperator)
     _take_old_arguments_when_mapping(operator)
+    _translate_decorator(dag)
     for path, renamed in operator_arguments.TABLE.items():
         module, _, name = path.partition(":")
         redirects.after_import(module, functools.partial(_change_operator, name=name, renamed=renamed))
@@ -89,30 +85,53 @@ def _translate_after_defaults(base: Any) -> None:
 
     @functools.wraps(original)
     def __init__(self: Any, **kwargs: Any) -> None:
-        original(self, **_base_arguments(type(self), kwargs))
+        kwargs = _base_arguments(type(self), kwargs)
+        sla = kwargs.pop("sla", None)
+        if sla is not None:
+            object.__setattr__(self, "sla", sla)
+        original(self, **kwargs)
 
     base.__init__ = type(base)._apply_defaults(__init__)
+
+
+def _translate_decorator(module: Any) -> None:
+    """Translate the arguments of ``@dag`` where it stands, not where the decorated function is called."""
+    original = module.dag
+
+    @functools.wraps(original)
+    def dag(dag_id_or_func: Any = None, **kwargs: Any) -> Any:
+        return original(dag_id_or_func, **_renamed_dag_arguments(kwargs))
+
+    module.dag = dag
+    package = sys.modules["airflow.sdk"]
+    if "dag" in vars(package):
+        package.dag = dag  # type: ignore[attr-defined]
 
 
 def _dag_arguments(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if len(args) > 1:
         args, kwargs = _name_positions(args, kwargs)
-    if not DAG_ARGUMENTS.keys() & kwargs.keys():
-        return args, kwargs
+    callback = kwargs.get("sla_miss_callback")
+    if callback is not None:
+        kwargs = {name: value for name, value in kwargs.items() if name != "sla_miss_callback"}
+        report.use("DAG(sla_miss_callback=)", "DAG(deadline=DeadlineAlert(callback=))", argument=True)
+        deadlines.keep_callback(self, str(kwargs.get("dag_id") or args[0]), callback)
+    return args, _renamed_dag_arguments(kwargs)
+
+
+def _renamed_dag_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    if DAG_ARGUMENTS.keys().isdisjoint(kwargs):
+        return kwargs
     kwargs = dict(kwargs)
-    for old in DAG_ARGUMENTS.keys() & kwargs.keys():
-        value = kwargs.pop(old)
-        new = DAG_ARGUMENTS[old]
+    for old in sorted(DAG_ARGUMENTS.keys() & kwargs.keys()):
+        value, new = kwargs.pop(old), DAG_ARGUMENTS[old]
         report.use(f"DAG({old}=)", f"DAG({new}=)" if new else "leave it out", _NOTES.get(old), argument=True)
-        if old == "sla_miss_callback":
-            object.__setattr__(self, "_tradewind_sla_miss_callback", value)
-        elif old == "timetable" and value is None:
+        if new is None or (old == "timetable" and value is None):
             continue
-        elif new is not None:
-            if new in kwargs:
-                raise TypeError(f"DAG() got both {old!r} (Airflow 2) and {new!r} (its name today): give {new!r} only")
-            kwargs[new] = value
-    return args, kwargs
+        if new in kwargs:
+            raise TypeError(f"DAG() got both {old!r} (Airflow 2) and {new!r} (its name today): give {new!r} only")
+        kwargs[new] = value
+    return kwargs
 
 
 def _name_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -144,10 +163,6 @@ def translate_base(operator: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         new = TRIGGER_RULES[rule]
         report.use(f"trigger_rule={str(rule)!r}", f"trigger_rule={new!r}", argument=True)
         kwargs = {**kwargs, "trigger_rule": new}
-    if kwargs.get("email") and report.listening():
-        for name in EMAIL_ARGUMENTS:
-            if name in kwargs:
-                report.use(f"{name}=", SMTP_NOTIFIER, argument=True)
     if OPERATOR_ARGUMENTS.keys().isdisjoint(kwargs):
         return kwargs
     kwargs = dict(kwargs)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tradewind_guest.compat import uses
+from tradewind_guest.compat.redirects import AIRFLOWS_OWN
 from tradewind_guest.compat.report import Collector
 
 _WARNING = re.compile(r"^(.*?):(\d+): ([\w.]+): (.*)$", re.DOTALL)
-_MOVED = re.compile(r"The `([\w.]+)` attribute is deprecated\. Please use `'?([\w.]+)'?`\.")
 _LAZY = re.compile(r"Import '(\w+)' directly from the airflow module .* from '([\w.]+)'")
 _SAID_ALREADY = re.compile(r"Setting email\w* on a task is deprecated|Using Variable\.\w+ from `airflow\.models`")
 
@@ -30,7 +30,7 @@ def take_moved(lines: Iterable[str], collector: Collector) -> list[str]:
         if warning is None:
             others.append(line)
             continue
-        moved = _MOVED.search(warning[4])
+        moved = AIRFLOWS_OWN.search(warning[4])
         lazy = _LAZY.search(warning[4])
         if moved:
             collector.add(warning[1], int(warning[2]), moved[1], moved[2], None)

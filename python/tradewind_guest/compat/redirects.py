@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -16,6 +18,12 @@ from types import ModuleType
 from typing import Any
 
 from tradewind_guest.compat import report, table
+
+#: How Airflow says that a name moved.
+AIRFLOWS_OWN = re.compile(
+    r"(?:The `)?([\w.]+)`?(?: attribute is deprecated\. Please use| is deprecated and will be removed in a future version\. Use) "
+    r"`?'?([\w.]+\w)"
+)
 
 _known: dict[str, table.OldModule] = {}
 _packages: set[str] = set()
@@ -126,9 +134,10 @@ def attach(module: ModuleType) -> None:
     if name not in _modules or hasattr(own, "tradewind"):
         return
     known = _known.get(name, table.OldModule())
+    made_up = isinstance(module.__loader__, _Gone)
 
     def fallback(attribute: str) -> Any:
-        if attribute == "__all__" and own is None and known.whole is not None:
+        if attribute == "__all__" and made_up:
             return _public(known)
         if attribute.startswith("__"):
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
@@ -137,7 +146,7 @@ def attach(module: ModuleType) -> None:
             return _resolve(name, attribute, target)
         if own is not None:
             try:
-                return own(attribute)
+                return _from_airflow(own, attribute)
             except AttributeError:
                 if f"{name}.{attribute}" not in _modules:
                     raise
@@ -151,7 +160,23 @@ def attach(module: ModuleType) -> None:
     module.__getattr__ = fallback  # type: ignore[method-assign]
 
 
+def _from_airflow(own: Callable[[str], Any], attribute: str) -> Any:
+    """Ask the ``__getattr__`` that the module has, and take its word that the name is deprecated as a use."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = own(attribute)
+    for warning in caught:
+        moved = AIRFLOWS_OWN.search(str(warning.message))
+        if moved:
+            report.use(moved[1], moved[2])
+        else:
+            warnings.warn(warning.message, warning.category, stacklevel=3)
+    return found
+
+
 def _resolve(module: str, attribute: str, target: table.Target) -> Any:
+    if target.gone:
+        raise _gone(f"{module}.{attribute}", target)
     found = importlib.import_module(target.module)
     for part in str(target.name).split("."):
         found = getattr(found, part)
@@ -159,14 +184,21 @@ def _resolve(module: str, attribute: str, target: table.Target) -> Any:
     return found
 
 
+def _gone(old: str, target: table.Target) -> ImportError:
+    return ImportError(f"{old} was dropped after Airflow 2 (hint: use {target.say})", name=old)
+
+
 def _from_whole(module: str, attribute: str, target: table.Target) -> Any:
+    if target.gone:
+        raise _gone(f"{module}.{attribute}", target)
     found = getattr(importlib.import_module(target.module), attribute)
     report.use(f"{module}.{attribute}", f"{target.say}.{attribute}", target.note)
     return found
 
 
 def _public(known: table.OldModule) -> list[str]:
-    assert known.whole is not None
+    if known.whole is None or known.whole.gone:
+        return list(known.names)
     there = importlib.import_module(known.whole.module)
     names = getattr(there, "__all__", None) or [name for name in vars(there) if not name.startswith("_")]
     return [*known.names, *names]

@@ -1,7 +1,8 @@
 """The tables of moved names: ``old = new`` lines below ``[topic]`` heads in ``tables/*.txt``.
 
 A side is ``package.module`` (the whole module) or ``package.module:name``. After a ``|`` stands how to say the new form
-where that is not the name itself, and after a second one a remark.
+where that is not the name itself, and after a second one a remark. ``old = gone | what to use`` is a name that nothing
+stands for: its import fails, and says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ class Target:
     name: str | None
     say: str
     note: str | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Say whether nothing stands for the old name."""
+        return not self.module
 
 
 @dataclass
@@ -62,9 +68,11 @@ def _line(topic: str, text: str) -> Line:
     if not equals:
         raise ValueError("expected 'old = new'")
     new, _, remarks = rest.partition("|")
-    say, _, note = remarks.partition("|")
     module, _, name = old.strip().partition(":")
     new_module, _, new_name = new.strip().partition(":")
+    say, _, note = remarks.partition("|")
+    if new_module == "gone":
+        return Line(topic, module, name or None, Target("", None, say.strip(), note.strip() or None))
     if bool(name) != bool(new_name):
         raise ValueError("a name must become a name, a module a module")
     said = say.strip() or (f"{new_module}.{new_name}" if new_name else new_module)

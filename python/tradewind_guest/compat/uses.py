@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tradewind_guest.compat.context import REMOVED_KEYS
@@ -20,8 +20,14 @@ ATTRIBUTES = {
     },
 }
 
+#: Arguments of tasks that still work, with a warning of Airflow's, and what replaces them.
+EMAIL_ARGUMENTS = ("email", "email_on_failure", "email_on_retry")
+_NOTIFIER = "airflow.providers.smtp.notifications.smtp.SmtpNotifier among the callbacks"
+
 _WORDS = re.compile(
-    r"\b(?:" + "|".join([*REMOVED_KEYS, *(name for table in ATTRIBUTES.values() for name in table)]) + r")\b"
+    r"\b(?:"
+    + "|".join([*REMOVED_KEYS, *EMAIL_ARGUMENTS, *(name for table in ATTRIBUTES.values() for name in table)])
+    + r")\b"
 )
 _IN_TEMPLATE = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
 _KEY = re.compile(r"(?<![\w.'\"])(" + "|".join(REMOVED_KEYS) + r")\b(?!\s*=[^=])")
@@ -39,7 +45,7 @@ def note_uses(file: Path, collector: Collector) -> None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return
-    for line, old, new in [*_keys(tree), *_attributes(tree), *_templates(tree)]:
+    for line, old, new in [*_keys(tree), *_attributes(tree), *_templates(tree), *_emails(tree)]:
         collector.add(str(file), line, old, new, None)
 
 
@@ -116,3 +122,26 @@ def _templates(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
                 before = node.value.count("\n", 0, template.start() + key.start())
                 spans = (node.end_lineno or node.lineno) > node.lineno
                 yield node.lineno + (before if spans else 0), f"{{{{ {key[1]} }}}}", REMOVED_KEYS[key[1]]
+
+
+def _emails(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """Find them among the arguments of a call that has a ``task_id``, and in dicts that are named like default_args."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and any(keyword.arg == "task_id" for keyword in node.keywords):
+            yield from _emails_among((keyword.arg, keyword.value) for keyword in node.keywords)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and "args" in str(_name(node.targets[0])):
+            yield from _emails_among(_entries(node.value))
+        elif isinstance(node, ast.keyword) and node.arg == "default_args" and isinstance(node.value, ast.Dict):
+            yield from _emails_among(_entries(node.value))
+
+
+def _entries(node: ast.Dict) -> Iterator[tuple[str | None, ast.expr]]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        yield (key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None), value
+
+
+def _emails_among(pairs: Iterable[tuple[str | None, ast.expr]]) -> Iterator[tuple[int, str, str]]:
+    found = {name: value.lineno for name, value in pairs if name in EMAIL_ARGUMENTS}
+    if "email" in found:
+        for name, line in found.items():
+            yield line, f"{name}=", _NOTIFIER

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tradewind_config::Config;
-use tradewind_dags::{LoadedFile, LocalFolder, load_local};
+use tradewind_dags::{LoadedFile, LocalFolder, ProcessorSettings, load_local};
 use tradewind_types::{DagSpec, did_you_mean};
 
 use crate::{
@@ -33,6 +33,7 @@ pub async fn load(context: &Context, place: Option<&str>) -> Result<LocalFolder,
     let overrides = folder.map(|folder| ("dags.folder".to_owned(), folder.display().to_string()));
     let mut config = context.load(overrides.into_iter().collect())?.config;
     let home = tempfile::Builder::new().prefix("tradewind-load.").tempdir()?;
+    roles::share_environments(&mut config)?;
     home.path().clone_into(&mut config.home.dir);
     let mut loaded = load_config(&config).await?;
     if let Some(only) = only {
@@ -41,12 +42,37 @@ pub async fn load(context: &Context, place: Option<&str>) -> Result<LocalFolder,
     Ok(loaded)
 }
 
+/// Loads a folder, or only some files and folders of it, with notes for its author.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn load_authored(context: &Context, folder: &Path, only: Vec<String>) -> Result<LocalFolder, CliError> {
+    let overrides = vec![("dags.folder".to_owned(), folder.display().to_string())];
+    let mut config = context.load_quietly(overrides)?.config;
+    let home = tempfile::Builder::new().prefix("tradewind-load.").tempdir()?;
+    roles::share_environments(&mut config)?;
+    home.path().clone_into(&mut config.home.dir);
+    load_noted(&config, only).await
+}
+
+/// As [`load_config`], with notes for the author.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn load_noted(config: &Config, only: Vec<String>) -> Result<LocalFolder, CliError> {
+    let settings = ProcessorSettings { with_notes: true, only, ..roles::processor_settings(config)? };
+    load_settings(config, settings).await
+}
+
 /// Loads the folder of a configuration; guests keep their files in its home folder.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub async fn load_config(config: &Config) -> Result<LocalFolder, CliError> {
-    let settings = roles::processor_settings(config)?;
+    load_settings(config, roles::processor_settings(config)?).await
+}
+
+async fn load_settings(config: &Config, settings: ProcessorSettings) -> Result<LocalFolder, CliError> {
     let shown = settings.folder.display().to_string();
     let guest = roles::guest_environment(config, &config.home.dir.join("dag-processor"))?;
     load_local(settings, guest)
@@ -59,7 +85,14 @@ pub async fn load_config(config: &Config) -> Result<LocalFolder, CliError> {
 /// # Errors
 /// There is none; says what is near, and which files could not be loaded.
 pub async fn find(config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
-    let loaded = load_config(config).await?;
+    find_in(&load_config(config).await?, config, dag_id)
+}
+
+/// A DAG of a folder that was loaded, and its file.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_in(loaded: &LocalFolder, config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
     let mut ids = Vec::new();
     for file in &loaded.files {
         for (_, spec) in &file.dags {

@@ -71,8 +71,8 @@ pub async fn run(client: &Client, dag_id: &str, run_id: &str) -> Result<v1::DagR
         .ok_or_else(|| CliError::new(Exit::Internal, "the scheduler ended the watching without the run"))
 }
 
-/// Watches a run until it is over, telling changes in plain lines and each snapshot to `on_snapshot`; answers how it
-/// ended.
+/// Watches a run until it is over, telling changes since `before` in plain lines and each snapshot to `on_snapshot`; answers
+/// how it ended.
 ///
 /// # Errors
 /// No scheduler answers for longer than a failover takes.
@@ -80,9 +80,10 @@ pub async fn plainly(
     client: &Client,
     dag_id: &str,
     run_id: &str,
+    before: &[v1::TaskInstance],
     mut on_snapshot: impl FnMut(&v1::GetRunResponse),
 ) -> Result<v1::DagRun, CliError> {
-    let mut display = plain::Plain::default();
+    let mut display = plain::Plain::after(before);
     let mut last = None;
     watch(client, dag_id, run_id, |event| {
         if let Event::Snapshot(snapshot) = event {

@@ -15,6 +15,11 @@ pub(super) struct Plain {
 }
 
 impl Plain {
+    /// A display of what changes after this.
+    pub(super) fn after(before: &[v1::TaskInstance]) -> Self {
+        Self { shown: before.iter().map(|ti| (ti.id.clone(), (ti.state.clone(), ti.attempt))).collect() }
+    }
+
     fn changes(&mut self, snapshot: &v1::GetRunResponse, now: Timestamp) -> Vec<String> {
         let mut lines = Vec::new();
         for ti in &snapshot.task_instances {

@@ -26,6 +26,28 @@ pub fn iso_or_none(micros: Option<i64>) -> Option<String> {
     micros.map(iso)
 }
 
+/// An instant in a zone, as RFC 3339 writes it; in UTC where there is no such zone.
+pub fn iso_in_zone(at: Timestamp, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// Ascending instants in a zone, as short as they can be told apart: the day only where it is another one, seconds only
+/// where there are any.
+pub fn compact_times(times: &[Timestamp], zone: &str) -> Vec<String> {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let mut day = None;
+    let mut shown = Vec::new();
+    for at in times {
+        let at = at.to_zoned(zone.clone());
+        let clock = if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+        let text = at.strftime(clock).to_string();
+        shown.push(if day == Some(at.date()) { text } else { format!("{} {text}", at.strftime("%a %Y-%m-%d")) });
+        day = Some(at.date());
+    }
+    shown
+}
+
 /// A duration with two units at most: `0.4s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
 pub fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();

@@ -7,7 +7,7 @@ mod records;
 mod tones;
 
 pub use bars::{bar, bar_with_end};
-pub use instants::{ago, duration, iso, iso_micros, iso_or_none, parse_date, since};
+pub use instants::{ago, compact_times, duration, iso, iso_in_zone, iso_micros, iso_or_none, parse_date, since};
 pub use records::{Format, OutputArgs, PageArgs, Record, all_pages, print_listing, print_record, print_serialized};
 pub use tones::{Text, Tone, paint, state_symbol, state_text, state_tone};
 

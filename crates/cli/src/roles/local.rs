@@ -39,8 +39,12 @@ impl LocalSystem {
     /// # Errors
     /// A part cannot start.
     pub async fn start(config: &Config, with_processor: bool, stop: &Stop) -> Result<Option<Self>, CliError> {
-        let processor_settings = with_processor.then(|| settings::processor(config)).transpose()?;
         let worker_settings = settings::worker(config)?;
+        let mut processor_settings = with_processor.then(|| settings::processor(config)).transpose()?;
+        if let Some(settings) = &mut processor_settings {
+            // Both use the same: each is built once.
+            settings.environments = worker_settings.environments.clone();
+        }
         let Some(store) = backends::wait_for_store(config, &stop.shutdown).await? else { return Ok(None) };
         let migrated = store.migrate().await.map_err(|error| CliError::new(Exit::Unavailable, error.to_string()))?;
         tracing::debug!(?migrated, "the schema is up to date");

@@ -15,7 +15,7 @@ mod stop;
 pub mod worker;
 
 pub use backends::open_store;
-pub use guest::environment as guest_environment;
+pub use guest::{environment as guest_environment, share_environments};
 pub use home::fill_secrets;
 pub use local::LocalSystem;
 pub use process::run_role;

@@ -9,7 +9,7 @@ use tradewind_objects::Storage;
 use tradewind_scheduler::{SchedulerSettings, ServerTls, Tokens};
 use tradewind_worker::WorkerSettings;
 
-use super::backends::absolute;
+use super::{backends::absolute, guest};
 use crate::{context::read_pem, errors::CliError};
 
 /// Seconds of an option.
@@ -112,6 +112,7 @@ pub fn worker_dir(config: &Config) -> Result<PathBuf, CliError> {
 pub fn worker(config: &Config) -> Result<WorkerSettings, CliError> {
     let dir = worker_dir(config)?;
     let mut settings = WorkerSettings::from_options(&config.worker, dir.clone()).map_err(CliError::usage)?;
+    settings.environments = guest::environment_options(config, &dir.join(guest::ENVIRONMENTS))?;
     settings.dir = dir;
     settings.xcom_max_bytes = config.xcom.max_bytes;
     settings.xcom_storage = xcom_storage(config)?;
@@ -140,6 +141,10 @@ pub fn processor(config: &Config) -> Result<ProcessorSettings, CliError> {
             default_timezone: config.core.default_timezone.clone(),
             create_cron_data_intervals: config.core.create_cron_data_intervals,
         },
+        environments: guest::environment_options(
+            config,
+            &config.home.dir.join("dag-processor").join(guest::ENVIRONMENTS),
+        )?,
         ..ProcessorSettings::new(folder)
     })
 }

@@ -193,3 +193,19 @@ fn secret_values_are_not_part_of_messages() {
     assert!(!error.to_string().contains("hunter2"));
     assert!(error.to_string().contains("security.admin_token"));
 }
+
+#[test]
+fn environments_of_a_dag_folder_are_no_configuration() {
+    const ENVIRONMENTS: &str = "[environments.a]\nrequirements = \"requirements.txt\"\n";
+    // Found by chance, in a DAG folder: it is not meant for us.
+    let loaded = with_file(ENVIRONMENTS, &[], &[]).unwrap();
+    assert_eq!((loaded.file, loaded.config), (None, Config::default()));
+    // Both in one file, or named as our configuration: it says where which belongs.
+    let problem = only_problem(with_file(&format!("[core]\n\n{ENVIRONMENTS}"), &[], &[]));
+    assert!(problem.starts_with("tradewind.toml:3: environments: "), "{problem}");
+    assert!(problem.contains("in the DAG folder") && problem.contains("--config"), "{problem}");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tradewind.toml"), ENVIRONMENTS).unwrap();
+    let named = LoadArgs { file: Some(dir.path().join("tradewind.toml")), ..args(dir.path(), &[], &[]) };
+    assert!(only_problem(load(named)).contains("in the DAG folder"));
+}

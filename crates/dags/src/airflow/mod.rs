@@ -20,7 +20,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tradewind_types::{DagSource, DagSpec, Param, SourceKind, TaskId, TaskSpec, Timetable};
+use tradewind_types::{DagSource, DagSpec, Param, SourceKind, TaskSpec, Timetable};
 
 use self::{
     asset::Assets,
@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     check::{Mapped, mapping_faults},
-    order::{Order, in_order},
+    order::{Order, cycle_words, in_order},
 };
 
 /// The version of the serialization that this code reads.
@@ -146,6 +146,7 @@ fn read_dag(serialized: &Value, dag: Option<&Map<String, Value>>, rel_path: &str
         tasks: sorted(tasks)?,
         task_groups: groups.specs,
         source: DagSource { kind: SourceKind::Python, rel_path: rel_path.to_owned() },
+        environment: None,
     };
     tradewind_engine::check_spec(&spec).map_err(|problems| problems.join("\n"))?;
     Ok(Converted { spec, warnings })
@@ -181,10 +182,7 @@ fn read_dag_zone(zone: Option<&Value>, warnings: &mut Vec<String>) -> String {
 fn sorted(tasks: Vec<TaskSpec>) -> Result<Vec<TaskSpec>, String> {
     match in_order(tasks) {
         Order::Sorted(tasks) => Ok(tasks),
-        Order::Cycle(path) => {
-            let path: Vec<&str> = path.iter().map(TaskId::as_str).collect();
-            Err(format!("its tasks wait for each other: {}", path.join(" → ")))
-        }
+        Order::Cycle(path) => Err(cycle_words("its tasks wait for each other", &path)),
     }
 }
 

@@ -1,15 +1,18 @@
 //! The DAG processor: watches the DAG folder, parses what changed, publishes it to the leader, and keeps trying while there
 //! is none. It has no access to the database, and a file that is wrong costs an import error, nothing else.
 
+mod inputs;
+mod interpreters;
 mod pipeline;
 mod publish;
 mod threads;
 mod timetables;
 mod watch;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use tradewind_environments::EnvironmentOptions;
 use tradewind_guest::GuestEnv;
 use tradewind_proto::LeaderClient;
 use tradewind_types::Timestamp;
@@ -49,6 +52,12 @@ pub struct ProcessorSettings {
     pub ignore_syntax: IgnoreSyntax,
     /// What the installation sets for YAML DAGs.
     pub yaml: YamlSettings,
+    /// Whether files come with notes for their author ([`LoadedFile::notes`]).
+    pub with_notes: bool,
+    /// Only these files and folders below the folder are loaded; all of it when empty.
+    pub only: Vec<String>,
+    /// How the environments of DAG files are built and kept.
+    pub environments: EnvironmentOptions,
 }
 
 impl ProcessorSettings {
@@ -64,7 +73,18 @@ impl ProcessorSettings {
             patience: Duration::from_secs(5),
             ignore_syntax: IgnoreSyntax::Glob,
             yaml: YamlSettings::default(),
+            with_notes: false,
+            only: Vec::new(),
+            environments: EnvironmentOptions::default(),
         }
+    }
+
+    /// Whether [`ProcessorSettings::only`] names a file, or a folder above it.
+    fn is_wanted(&self, rel_path: &str) -> bool {
+        let is_in = |only: &String| {
+            rel_path.strip_prefix(only.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.only.is_empty() || self.only.iter().any(is_in)
     }
 }
 
@@ -88,7 +108,8 @@ impl DagProcessor {
         let (interval, patience) = (settings.scan_interval, settings.patience);
         let (custom, has_custom) = tokio::sync::watch::channel(false);
         let pipeline = Pipeline::new(settings.clone(), self.guest);
-        let answerer = pipeline.parser().map(|parser| Answerer::new(self.client.clone(), parser, settings));
+        let interpreters = pipeline.interpreters().clone();
+        let answerer = interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
         let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
         let rounds = round.repeat(&mut watch, interval, &cancel);
         let answers = async {
@@ -112,6 +133,7 @@ struct Round {
 
 impl Round {
     async fn repeat(&mut self, watch: &mut Watch, interval: Duration, cancel: &CancellationToken) {
+        let interpreters = self.pipeline.interpreters().clone();
         let mut next_full = tokio::time::Instant::now();
         loop {
             let full = tokio::time::Instant::now() >= next_full;
@@ -127,6 +149,7 @@ impl Round {
                 () = cancel.cancelled() => break,
                 () = tokio::time::sleep_until(wait) => {}
                 () = watch.changed() => tokio::time::sleep(SETTLE).await,
+                () = interpreters.settled() => {}
             }
         }
     }
@@ -178,16 +201,62 @@ pub struct LocalFolder {
     pub warnings: Vec<String>,
 }
 
-/// Loads a folder once.
+/// Loads a folder again and again: the interpreter stays warm, and only what changed is parsed.
+pub struct LocalLoader {
+    pipeline: Pipeline,
+    watch: Watch,
+}
+
+impl LocalLoader {
+    /// A loader; nothing is read yet.
+    pub fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
+        let settings = absolute(settings);
+        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest) }
+    }
+
+    /// What the folder holds now; waits for environments that have to be built.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub async fn load(&mut self) -> io::Result<LocalFolder> {
+        loop {
+            let Folder { files, scan, pending, remarks } = self.pipeline.refresh(Timestamp::now()).await?;
+            if pending.is_empty() {
+                let warnings = scan.warnings.iter().chain(&remarks).cloned().collect();
+                return Ok(LocalFolder { files: files.to_vec(), warnings });
+            }
+            self.pipeline.interpreters().settled().await;
+        }
+    }
+
+    /// From now on, only these files and folders of the folder are looked at.
+    pub fn narrow(&mut self, only: Vec<String>) {
+        self.pipeline.narrow(only);
+    }
+
+    /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.
+    pub async fn changed(&mut self) {
+        if self.watch.is_live() {
+            self.watch.changed().await;
+        } else {
+            tokio::time::sleep(RETRY).await;
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+
+    /// Ends the interpreter.
+    pub async fn shutdown(&self) {
+        self.pipeline.shutdown().await;
+    }
+}
+
+/// Loads a folder once; waits for environments that have to be built.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub async fn load_local(settings: ProcessorSettings, guest: Option<GuestEnv>) -> io::Result<LocalFolder> {
-    let mut pipeline = Pipeline::new(absolute(settings), guest);
-    let loaded = pipeline.refresh(Timestamp::now()).await;
-    pipeline.shutdown().await;
-    let Folder { files, scan } = loaded?;
-    // The pipeline keeps a handle to it.
-    drop(pipeline);
-    Ok(LocalFolder { files: Arc::unwrap_or_clone(files), warnings: scan.warnings.clone() })
+    let mut loader = LocalLoader::new(settings, guest);
+    let loaded = loader.load().await;
+    loader.shutdown().await;
+    loaded
 }

@@ -10,14 +10,20 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use tradewind_guest::{GuestEnv, ParseRequest, Parser};
-use tradewind_types::{Bundle, DagSpec, Deprecation, ImportError, SourceKind, Timestamp, VersionHash, sha256_hex};
+use tradewind_guest::{FileNotes, GuestEnv, ParseRequest};
+use tradewind_types::{Bundle, DagSpec, Deprecation, Environment, ImportError, SourceKind, Timestamp, VersionHash};
 
-use super::{ProcessorSettings, threads::on_thread};
+use super::{
+    ProcessorSettings,
+    inputs::{Inputs, KnownLayout},
+    interpreters::{Found, Interpreter, Interpreters},
+    threads::on_thread,
+};
 use crate::{
     Problem,
     airflow::convert,
     bundle::{bundle_of, version_hash},
+    environments::{Claim, Layout},
     scan::{FileKind, Scan, ScannedFile, Scanner},
     yaml::{YamlSettings, parse_yaml},
 };
@@ -37,6 +43,8 @@ pub struct LoadedFile {
     pub warnings: Vec<String>,
     /// Names that it should no longer use; each is a line of `warnings`, too.
     pub deprecations: Vec<Deprecation>,
+    /// What its author asks beyond the DAGs themselves, where that was wanted.
+    pub notes: Option<FileNotes>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -46,6 +54,10 @@ pub struct LoadedFile {
 pub(crate) struct Folder {
     /// Files with DAGs or errors, by path. The same list as that of the refresh before when nothing changed.
     pub(crate) files: Arc<Vec<LoadedFile>>,
+    /// Files whose environment is being built: what was known of them stays.
+    pub(crate) pending: BTreeSet<String>,
+    /// Remarks about the environments that are declared.
+    pub(crate) remarks: Vec<String>,
     /// What was scanned, for reading blobs.
     pub(crate) scan: Arc<Scan>,
 }
@@ -59,6 +71,7 @@ struct Outcome {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     deprecations: Vec<Deprecation>,
+    notes: Option<FileNotes>,
     /// Local modules that it imported.
     imported: BTreeSet<String>,
     /// Whether it counts as a DAG file: it gave DAGs, or would have.
@@ -68,10 +81,18 @@ struct Outcome {
     parse_time: Duration,
 }
 
+impl Outcome {
+    fn key_by(&self, inputs: &Inputs<'_>, rel: &str, file: &ScannedFile, claim: Option<&Claim>) -> String {
+        inputs.key(rel, file, claim, &self.imported, !self.problems.is_empty())
+    }
+}
+
 pub(crate) struct Pipeline {
     settings: ProcessorSettings,
     scanner: Option<Scanner>,
-    parser: Option<Parser>,
+    interpreters: Interpreters,
+    layout: KnownLayout,
+    pending: BTreeSet<String>,
     outcomes: BTreeMap<String, Outcome>,
     /// Which file a DAG id belongs to while several claim it.
     owners: HashMap<String, String>,
@@ -86,9 +107,11 @@ impl Pipeline {
     pub(crate) fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
         let scanner = Scanner::new(settings.folder.clone(), settings.bundle_file_max_bytes, settings.ignore_syntax);
         Self {
+            interpreters: Interpreters::new(guest, settings.environments.clone()),
+            layout: KnownLayout::default(),
+            pending: BTreeSet::new(),
             settings,
             scanner: Some(scanner),
-            parser: guest.map(Parser::new),
             outcomes: BTreeMap::new(),
             owners: HashMap::new(),
             error_times: HashMap::new(),
@@ -97,15 +120,18 @@ impl Pipeline {
         }
     }
 
-    /// The interpreter, where there is one; clones share it.
-    pub(crate) fn parser(&self) -> Option<Parser> {
-        self.parser.clone()
+    /// The interpreters; clones share them.
+    pub(crate) fn interpreters(&self) -> &Interpreters {
+        &self.interpreters
     }
 
     pub(crate) async fn shutdown(&self) {
-        if let Some(parser) = &self.parser {
-            parser.shutdown().await;
-        }
+        self.interpreters.shutdown().await;
+    }
+
+    /// From now on, only these files and folders are parsed; what is known of others stays.
+    pub(crate) fn narrow(&mut self, only: Vec<String>) {
+        self.settings.only = only;
     }
 
     /// Scans and parses what changed. `now` dates new errors.
@@ -114,21 +140,27 @@ impl Pipeline {
     /// The folder cannot be read.
     pub(crate) async fn refresh(&mut self, now: Timestamp) -> io::Result<Folder> {
         let scan = self.scan().await?;
-        if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan)
+        self.interpreters.tidy().await;
+        if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan && last.pending.is_empty())
             && !self.outcomes.values().any(|outcome| outcome.is_transient)
         {
             // The usual case: what follows would find, at the price of hashing everything, that all is as it was.
             return Ok(last.clone());
         }
         let scan = Arc::new(scan);
-        for warning in &scan.warnings {
+        let inputs = Inputs::new(&scan);
+        let layout = self.layout.of(&scan, &inputs.all).await;
+        self.interpreters.learn(&layout);
+        for warning in scan.warnings.iter().chain(&layout.warnings) {
             // A scan repeats its remarks; the log need not.
             if self.reported.insert(warning.clone()) {
                 tracing::warn!("{warning}");
             }
         }
-        self.parse_changed(&scan).await;
-        let folder = Folder { files: Arc::new(self.load(&scan, now)), scan };
+        let inputs = inputs.without(&layout, self.settings.with_notes);
+        self.parse_changed(&scan, &inputs, &layout).await;
+        let files = Arc::new(self.load(&scan, &layout, now));
+        let folder = Folder { files, pending: self.pending.clone(), remarks: layout.warnings.clone(), scan };
         self.last = Some(folder.clone());
         Ok(folder)
     }
@@ -148,19 +180,31 @@ impl Pipeline {
         scan
     }
 
-    async fn parse_changed(&mut self, scan: &Arc<Scan>) {
+    async fn parse_changed(&mut self, scan: &Arc<Scan>, inputs: &Inputs<'_>, layout: &Layout) {
         // A partial scan may have missed a file; what was known of it stays.
         if scan.complete {
             self.outcomes.retain(|rel, _| scan.files.contains_key(rel));
         }
-        let inputs = Inputs::new(scan);
+        self.pending.clear();
         let slots = Arc::new(Semaphore::new(self.settings.parse_processes.max(1)));
         let mut parses = JoinSet::new();
-        for (rel, file) in scan.files.iter().filter(|(_, file)| file.kind.may_define_dags()) {
+        for (rel, file) in
+            scan.files.iter().filter(|(rel, file)| file.kind.may_define_dags() && self.settings.is_wanted(rel))
+        {
             let before = self.outcomes.get(rel);
-            let is_fresh =
-                before.is_some_and(|outcome| !outcome.is_transient && outcome.key == inputs.key(rel, file, outcome));
+            let claim = layout.of_file(rel).filter(|_| file.kind == FileKind::PythonDag);
+            let is_fresh = before.is_some_and(|outcome| {
+                !outcome.is_transient && outcome.key == outcome.key_by(inputs, rel, file, claim)
+            });
             if is_fresh {
+                continue;
+            }
+            let interpreter = match file.kind {
+                FileKind::PythonDag => self.interpreters.of_file(rel, &scan.root),
+                _ => Found::None,
+            };
+            if matches!(interpreter, Found::Pending) {
+                self.pending.insert(rel.clone());
                 continue;
             }
             let job = Job {
@@ -168,7 +212,11 @@ impl Pipeline {
                 file: file.clone(),
                 root: scan.root.clone(),
                 settings: self.settings.clone(),
-                parser: self.parser.clone(),
+                interpreter,
+                environment: match claim {
+                    Some(Claim::Uses(environment)) => Some(Arc::clone(environment)),
+                    _ => None,
+                },
                 defined_dags: before.is_some_and(|outcome| outcome.defines_dags),
                 was_good: before.is_some_and(|outcome| outcome.problems.is_empty()),
             };
@@ -184,7 +232,7 @@ impl Pipeline {
             match parsed {
                 Ok((rel, mut outcome)) => {
                     if let Some(file) = scan.files.get(&rel) {
-                        outcome.key = inputs.key(&rel, file, &outcome);
+                        outcome.key = outcome.key_by(inputs, &rel, file, layout.of_file(&rel));
                     }
                     for warning in &outcome.warnings {
                         tracing::warn!(file = rel, "{warning}");
@@ -196,11 +244,13 @@ impl Pipeline {
         }
     }
 
-    fn load(&mut self, scan: &Scan, now: Timestamp) -> Vec<LoadedFile> {
+    fn load(&mut self, scan: &Scan, layout: &Layout, now: Timestamp) -> Vec<LoadedFile> {
         self.settle_owners();
-        let defines_dags = |rel: &str| self.outcomes.get(rel).is_some_and(|outcome| outcome.defines_dags);
+        let defines_dags = |rel: &str| {
+            self.outcomes.get(rel).map_or_else(|| self.pending.contains(rel), |outcome| outcome.defines_dags)
+        };
         let mut files = Vec::new();
-        for (rel, outcome) in &self.outcomes {
+        for (rel, outcome) in self.outcomes.iter().filter(|(rel, _)| !self.pending.contains(*rel)) {
             let mut problems = outcome.problems.clone();
             let mut specs = Vec::new();
             for spec in &outcome.specs {
@@ -217,7 +267,10 @@ impl Pipeline {
                 continue;
             }
             let is_python = specs.iter().any(|spec| spec.source.kind == SourceKind::Python);
-            let bundle = is_python.then(|| bundle_of(scan, rel, &outcome.imported, defines_dags));
+            let environment = specs.first().and_then(|spec| spec.environment.as_ref());
+            let is_special = |rel: &str| layout.is_special(rel);
+            let bundle =
+                is_python.then(|| bundle_of(scan, rel, &outcome.imported, environment, defines_dags, is_special));
             files.push(LoadedFile {
                 rel_path: rel.clone(),
                 dags: specs.into_iter().map(|spec| (version_hash(&spec, bundle.as_ref()), spec)).collect(),
@@ -225,18 +278,23 @@ impl Pipeline {
                 errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
                 warnings: outcome.warnings.clone(),
                 deprecations: outcome.deprecations.clone(),
+                notes: outcome.notes.clone(),
                 parse_time: outcome.parse_time,
             });
         }
-        files.extend(scan.left_out.iter().map(|left| LoadedFile {
-            rel_path: left.rel_path.clone(),
+        let broken = |rel: &str, problems: Vec<Problem>| LoadedFile {
+            rel_path: rel.to_owned(),
             dags: Vec::new(),
             bundle: None,
-            errors: vec![Problem::new(left.why.clone()).into_import_error(&left.rel_path, now)],
+            errors: problems.into_iter().map(|problem| problem.into_import_error(rel, now)).collect(),
             warnings: Vec::new(),
             deprecations: Vec::new(),
+            notes: None,
             parse_time: Duration::ZERO,
-        }));
+        };
+        let left_out = scan.left_out.iter().filter(|left| self.settings.is_wanted(&left.rel_path));
+        files.extend(left_out.map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
+        files.extend(layout.problems.iter().map(|(rel, problems)| broken(rel, problems.clone())));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
         self.date_errors(&mut files);
         files
@@ -288,57 +346,14 @@ impl Pipeline {
     }
 }
 
-/// Hashes over parts of a scan, computed once.
-struct Inputs<'s> {
-    scan: &'s Scan,
-    /// Over the files that are neither Python nor DAGs: a DAG file may read them while it is loaded.
-    data: String,
-    /// Over all files: what a broken file lacks may come from anywhere.
-    all: String,
-}
-
-impl<'s> Inputs<'s> {
-    fn new(scan: &'s Scan) -> Self {
-        let over = |keep: &dyn Fn(&ScannedFile) -> bool| {
-            let mut text = String::new();
-            for (rel, file) in scan.files.iter().filter(|(_, file)| keep(file)) {
-                text.push_str(rel);
-                text.push('\0');
-                text.push_str(file.blob.as_str());
-                text.push('\n');
-            }
-            sha256_hex(text.as_bytes())
-        };
-        Self { scan, data: over(&|file| file.kind == FileKind::Data), all: over(&|_| true) }
-    }
-
-    /// The key of what a file depends on, given what is known of its imports.
-    fn key(&self, rel: &str, file: &ScannedFile, outcome: &Outcome) -> String {
-        if file.kind == FileKind::YamlDag {
-            return file.blob.to_string();
-        }
-        let mut text = format!("{rel}\n{}\n{}\n", file.blob, self.data);
-        if !outcome.problems.is_empty() {
-            text.push_str(&self.all);
-        }
-        for module in &outcome.imported {
-            let blob = self.scan.files.get(module).map_or("", |file| file.blob.as_str());
-            text.push_str(module);
-            text.push('\0');
-            text.push_str(blob);
-            text.push('\n');
-        }
-        sha256_hex(text.as_bytes())
-    }
-}
-
 /// Parsing one file.
 struct Job {
     rel: String,
     file: ScannedFile,
     root: PathBuf,
     settings: ProcessorSettings,
-    parser: Option<Parser>,
+    interpreter: Found,
+    environment: Option<Arc<Environment>>,
     defined_dags: bool,
     was_good: bool,
 }
@@ -368,19 +383,31 @@ impl Job {
     }
 
     async fn python(&self) -> Outcome {
-        let Some(parser) = &self.parser else {
-            return Outcome {
-                problems: vec![Problem::new(
-                    "this file needs Python, and none is set up: name the interpreter of an environment with Airflow's Task \
-                     SDK in python.interpreter, or write the DAG in YAML",
-                )],
-                ..Outcome::default()
-            };
+        let interpreter: &Interpreter = match &self.interpreter {
+            Found::Ready(interpreter) => interpreter,
+            Found::Failed(why) => {
+                return Outcome {
+                    problems: vec![Problem::new(why.clone())],
+                    // A build may succeed another time; what is declared wrongly stays so.
+                    is_transient: self.environment.is_some(),
+                    ..Outcome::default()
+                };
+            }
+            Found::Pending | Found::None => {
+                return Outcome {
+                    problems: vec![Problem::new(
+                        "this file needs Python, and none is set up: name the interpreter of an environment with \
+                         Airflow's Task SDK in python.interpreter, or write the DAG in YAML",
+                    )],
+                    ..Outcome::default()
+                };
+            }
         };
         let mut request = ParseRequest::new(&self.root, &self.rel);
         request.timeout = self.settings.parse_timeout;
         request.memory_limit_bytes = self.settings.parse_memory_bytes;
-        let parsed = match on_thread(parser, async move |parser| parser.parse(request).await).await {
+        request.with_notes = self.settings.with_notes;
+        let parsed = match on_thread(interpreter.parser(), async move |parser| parser.parse(request).await).await {
             Ok(parsed) => parsed,
             Err(error) => {
                 tracing::error!(file = self.rel, "cannot parse: {error}");
@@ -401,6 +428,7 @@ impl Job {
                 .map(|warning| one_line(&warning))
                 .collect(),
             deprecations: parsed.deprecations,
+            notes: parsed.notes,
             ..Outcome::default()
         };
         outcome.problems.extend(parsed.import_error.map(|error| Problem {
@@ -416,7 +444,8 @@ impl Job {
                     outcome.warnings.extend(
                         converted.warnings.iter().map(|warning| format!("DAG \"{dag_id}\": {}", one_line(warning))),
                     );
-                    outcome.specs.push(converted.spec);
+                    let environment = self.environment.as_deref().cloned();
+                    outcome.specs.push(DagSpec { environment, ..converted.spec });
                 }
                 Err(error) => outcome.problems.push(Problem::new(error.message)),
             }

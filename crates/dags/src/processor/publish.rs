@@ -85,7 +85,8 @@ impl Publisher {
         if is_done && !full {
             return Ok(());
         }
-        let present: BTreeSet<&String> = folder.files.iter().map(|file| &file.rel_path).collect();
+        let present: BTreeSet<&String> =
+            folder.files.iter().map(|file| &file.rel_path).chain(&folder.pending).collect();
         let vanished = self.published.keys().any(|rel| !present.contains(rel));
         // Files that are gone give their DAG ids free before others take them, so that a renamed file just works.
         if folder.scan.complete && (full || vanished) {

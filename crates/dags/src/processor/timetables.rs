@@ -13,11 +13,15 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tradewind_guest::{ParseRequest, Parser, TimetableAnswer, TimetableQuestion, TimetableRequest};
+use tradewind_guest::{ParseRequest, TimetableAnswer, TimetableQuestion, TimetableRequest};
 use tradewind_proto::{LeaderClient, dag_client, v1};
 use tradewind_types::{DagSpec, Timestamp, Timetable};
 
-use super::{ProcessorSettings, threads::on_thread};
+use super::{
+    ProcessorSettings,
+    interpreters::{Found, Interpreters},
+    threads::on_thread,
+};
 
 /// Time between two looks for questions.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +45,7 @@ type Question = (String, u64);
 /// Asks the leader for questions and answers them.
 pub(crate) struct Answerer {
     client: LeaderClient,
-    parser: Parser,
+    interpreters: Interpreters,
     settings: ProcessorSettings,
     /// Evaluations at once. They are apart from parsing: a timetable that hangs keeps no file waiting.
     slots: Arc<Semaphore>,
@@ -54,9 +58,9 @@ pub(crate) struct Answerer {
 }
 
 impl Answerer {
-    pub(crate) fn new(client: LeaderClient, parser: Parser, settings: ProcessorSettings) -> Self {
+    pub(crate) fn new(client: LeaderClient, interpreters: Interpreters, settings: ProcessorSettings) -> Self {
         let slots = Arc::new(Semaphore::new(settings.parse_processes.max(1)));
-        Self { client, parser, settings, slots, open: HashMap::new(), answers: JoinSet::new(), trouble: None }
+        Self { client, interpreters, settings, slots, open: HashMap::new(), answers: JoinSet::new(), trouble: None }
     }
 
     /// Works until it is cancelled, once `wanted` says that there are custom timetables.
@@ -131,13 +135,13 @@ impl Answerer {
         root: PathBuf,
         question: v1::TimetableQuestion,
     ) -> impl Future<Output = (Question, Result<(), String>)> + Send + use<> {
-        let (slots, parser, client) = (Arc::clone(&self.slots), self.parser.clone(), self.client.clone());
+        let (slots, interpreters, client) = (Arc::clone(&self.slots), self.interpreters.clone(), self.client.clone());
         let (settings, patience) = (self.settings.clone(), self.settings.patience);
         async move {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;
             let key = (question.dag_id.clone(), question.question);
-            let answer = match evaluate(&parser, &root, &settings, &question).await {
+            let answer = match evaluate(&interpreters, &root, &settings, &question).await {
                 Ok(answer) => answer,
                 Err(trouble) => return (key, Err(trouble)),
             };
@@ -166,11 +170,17 @@ impl Answerer {
 
 /// Puts one question to a timetable. What the timetable does is an answer; an error means that it was not asked.
 async fn evaluate(
-    parser: &Parser,
+    interpreters: &Interpreters,
     root: &Path,
     settings: &ProcessorSettings,
     question: &v1::TimetableQuestion,
 ) -> Result<v1::TimetableAnswer, String> {
+    let interpreter = match interpreters.of_file(&question.rel_path, root) {
+        Found::Ready(interpreter) => interpreter,
+        Found::Pending => return Err(format!("the Python environment of {} is being built", question.rel_path)),
+        Found::Failed(why) => return Err(why),
+        Found::None => return Err("there is no Python (python.interpreter)".to_owned()),
+    };
     let mut file = ParseRequest::new(root, &question.rel_path);
     file.timeout = settings.parse_timeout;
     file.memory_limit_bytes = settings.parse_memory_bytes;
@@ -185,9 +195,10 @@ async fn evaluate(
             catchup: question.catchup,
         },
     };
-    let answered: TimetableAnswer = on_thread(parser, async move |parser| parser.evaluate_timetable(request).await)
-        .await
-        .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
+    let answered: TimetableAnswer =
+        on_thread(interpreter.parser(), async move |parser| parser.evaluate_timetable(request).await)
+            .await
+            .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
     let mut answer = v1::TimetableAnswer {
         dag_id: question.dag_id.clone(),
         question: question.question,

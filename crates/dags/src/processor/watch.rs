@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 /// Wakes when something changed.
 pub(crate) struct Watch {
     /// Kept for its threads.
-    _watcher: Option<RecommendedWatcher>,
+    watcher: Option<RecommendedWatcher>,
     changes: mpsc::Receiver<()>,
     /// Keeps the channel open when there is no watcher.
     _sender: mpsc::Sender<()>,
@@ -26,7 +26,12 @@ impl Watch {
                 );
             })
             .ok();
-        Self { _watcher: watcher, changes, _sender: sender }
+        Self { watcher: watcher, changes, _sender: sender }
+    }
+
+    /// Whether the system tells of changes.
+    pub(crate) const fn is_live(&self) -> bool {
+        self.watcher.is_some()
     }
 
     /// Waits for a change. Changes while nobody waited count once.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     check::{Mapped, mapping_faults},
-    order::{Order, in_order},
+    order::{Order, cycle_words, in_order},
 };
 
 pub(super) fn dag_field_names() -> Vec<&'static str> {
@@ -128,6 +128,7 @@ impl<'n> Builder<'n> {
             tasks: Vec::new(),
             task_groups: Vec::new(),
             source: DagSource { kind: SourceKind::Yaml, rel_path: self.rel_path.to_owned() },
+            environment: None,
         };
         self.finish(spec, &zone.1)
     }
@@ -337,9 +338,8 @@ impl<'n> Builder<'n> {
             Order::Sorted(tasks) => tasks,
             Order::Cycle(path) => {
                 let at = path.first().and_then(|id| places.get(id)).copied();
-                let path: Vec<&str> = path.iter().map(TaskId::as_str).collect();
                 if self.faults.is_empty() {
-                    let message = format!("the tasks wait for each other: {}", path.join(" → "));
+                    let message = cycle_words("the tasks wait for each other", &path);
                     self.fault(at.unwrap_or(self.root.at), "tasks", message);
                 }
                 Vec::new()

@@ -3,7 +3,7 @@
 use tradewind_engine::{ClearRequest, Dispatch, Event, Reply};
 use tradewind_types::*;
 
-use crate::support::{World, refusal, task};
+use crate::support::{World, refusal, spec, task};
 
 fn clear(task_ids: &[&str]) -> ClearRequest {
     ClearRequest {
@@ -16,6 +16,7 @@ fn clear(task_ids: &[&str]) -> ClearRequest {
         only_running: false,
         map_indexes: Vec::new(),
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }
 }
@@ -293,4 +294,21 @@ fn clearing_brings_setups_and_teardowns_and_upstream_comes_before_downstream() {
     assert_eq!(cleared(&mut world, with(true, false)), ["a", "c"]);
     assert_eq!(cleared(&mut world, with(false, true)), ["c", "d", "e"]);
     assert_eq!(cleared(&mut world, with(true, true)), ["a", "b", "c", "d", "e"]);
+}
+
+#[test]
+fn a_finished_run_moves_to_the_latest_version_and_keeps_what_it_has() {
+    let mut world = chain();
+    let latest = |task_ids: &[&str]| ClearRequest { latest_version: true, ..clear(task_ids) };
+    world.publish(spec("d", vec![task("a", &[]), task("b", &["a"])]));
+    assert_eq!(refusal(world.step(Event::Clear(latest(&["a"])))), ErrorCode::Conflict, "it is not over");
+    world.drain();
+    // c is gone, d is new and comes first in the file, b has another pool.
+    let mut b = task("b", &["a"]);
+    b.pool = "other".into();
+    world.publish(spec("d", vec![task("d", &["b"]), task("a", &[]), b]));
+    let request = ClearRequest { downstream: true, ..latest(&["b"]) };
+    assert_eq!(cleared(&mut world, request), ["d", "b"]);
+    assert_eq!(world.state("a"), TaskState::Success);
+    assert_eq!((world.ti("b").pool.as_str(), world.ti("a").try_number), ("other", 1));
 }

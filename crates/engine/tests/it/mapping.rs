@@ -207,6 +207,7 @@ fn clear(world: &mut World, task_ids: &[&str]) {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert!(matches!(reply, Reply::Instances(_)), "{reply:?}");
@@ -245,6 +246,7 @@ fn one_index_can_be_cleared_alone() {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert_eq!(states(&world, "m")[1], (1, TaskState::Success));

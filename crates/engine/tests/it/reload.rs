@@ -155,6 +155,7 @@ fn decisions_of_branches_survive() {
         only_running: false,
         map_indexes: Vec::new(),
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert_eq!(world.state("x"), TaskState::Skipped);

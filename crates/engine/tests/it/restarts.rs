@@ -85,6 +85,7 @@ fn the_deadlines_of_a_cleared_run_count_from_when_it_was_queued_again() {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     world.pass(45);
@@ -192,6 +193,7 @@ fn a_run_of_a_cancelled_backfill_that_is_cleared_runs_again_at_once() {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: "ann".to_owned(),
     }));
     assert_eq!(world.run_state("d", &run_id), RunState::Running);

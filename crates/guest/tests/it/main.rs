@@ -13,3 +13,4 @@ mod support;
 mod timetables;
 mod triggers;
 mod waits;
+mod warm;

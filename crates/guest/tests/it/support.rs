@@ -68,6 +68,7 @@ pub fn launch(dag_id: &str, task_id: &str) -> TaskLaunch {
         bundle_dir: dags(),
         dag_rel_path: format!("{dag_id}.py"),
         dag_version_id: Uuid::new_v4(),
+        bundle_version: "v".to_owned(),
         logical_date: at("2026-01-02T00:00:00Z"),
         data_interval_start: at("2026-01-01T00:00:00Z"),
         data_interval_end: at("2026-01-02T00:00:00Z"),

@@ -1,12 +1,12 @@
 //! Rows for the cases: small ones, and ones with something in every field.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tradewind_types::{
     Asset, AssetEvent, AssetKey, AssetSource, Backfill, Callback, CallbackKind, CallbackState, DEFAULT_SHARD, DagRow,
     DagRun, DagSource, DagSpec, DagVersion, Deferral, HumanInput, LeaseToken, Operator, Reprocess, Resume, RunNo,
-    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId, Timestamp, Timetable,
+    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId, Timestamp,
     Trigger, UNMAPPED, WriteSet, XCom,
 };
 use uuid::Uuid;
@@ -20,35 +20,9 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// A DAG with the given tasks and nothing else.
 pub fn spec(dag_id: &str, tasks: &[&str]) -> DagSpec {
-    DagSpec {
-        dag_id: dag_id.into(),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        timetable: Timetable::None,
-        schedule_text: None,
-        timezone: "UTC".to_owned(),
-        start_date: None,
-        end_date: None,
-        catchup: false,
-        max_active_runs: 16,
-        max_active_tasks: 16,
-        max_consecutive_failed_dag_runs: 0,
-        dagrun_timeout: None,
-        fail_fast: false,
-        is_paused_upon_creation: None,
-        tags: Vec::new(),
-        owners: Vec::new(),
-        params: BTreeMap::new(),
-        task_limit: None,
-        on_success_callback: false,
-        on_failure_callback: false,
-        deadlines: Vec::new(),
-        assets: Vec::new(),
-        tasks: tasks.iter().map(|task| TaskSpec::new(*task, Operator::Empty)).collect(),
-        task_groups: Vec::new(),
-        source: DagSource { kind: SourceKind::Yaml, rel_path: format!("{dag_id}.yaml") },
-    }
+    let source = DagSource { kind: SourceKind::Yaml, rel_path: format!("{dag_id}.yaml") };
+    let tasks = tasks.iter().map(|task| TaskSpec::new(*task, Operator::Empty)).collect();
+    DagSpec { tasks, ..DagSpec::new(dag_id, source) }
 }
 
 /// A version of `spec` with the given hash.

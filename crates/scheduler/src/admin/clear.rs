@@ -26,6 +26,9 @@ pub(crate) async fn clear_tasks(
     request: v1::ClearTasksRequest,
 ) -> Result<v1::ListTaskInstancesResponse, ApiError> {
     let run = find_run(core, &request.dag_id, &request.run_id).await?;
+    if request.latest_version {
+        return clear_in_latest(core, &run, request).await;
+    }
     let runs = neighbours(core, run, request.past, request.future).await?;
     let mut plan = Plan::default();
     for run in runs {
@@ -43,6 +46,34 @@ pub(crate) async fn clear_tasks(
     plan.work_out(core, !request.exclude_markers).await?;
     let rows = if request.dry_run { plan.instances } else { plan.carry_out(core).await? };
     Ok(instances_answer(&rows, rows.len() as u64))
+}
+
+/// Clears tasks of one run as the latest version of its DAG has them.
+async fn clear_in_latest(
+    core: &Arc<Core>,
+    run: &DagRun,
+    request: v1::ClearTasksRequest,
+) -> Result<v1::ListTaskInstancesResponse, ApiError> {
+    if request.past || request.future || request.dry_run {
+        return Err(ApiError::invalid(
+            "latest_version: only one run moves to the latest version, and not as a dry run",
+        ));
+    }
+    ensure_loaded(core, run).await?;
+    let clear = ClearRequest {
+        task_ids: request.task_ids.iter().map(|task_id| task_id.as_str().into()).collect(),
+        map_indexes: request.map_indexes,
+        downstream: request.downstream,
+        upstream: request.upstream,
+        only_failed: request.only_failed,
+        only_running: request.only_running,
+        latest_version: true,
+        ..whole_run(run, ADMIN)
+    };
+    match core.step_one(Event::Clear(clear)).await? {
+        Reply::Instances(rows) => Ok(instances_answer(&rows, rows.len() as u64)),
+        other => Err(unexpected(&other)),
+    }
 }
 
 /// Clears a whole run, so that it runs again.
@@ -65,6 +96,7 @@ fn whole_run(run: &DagRun, by: &str) -> ClearRequest {
         only_failed: false,
         only_running: false,
         dry_run: false,
+        latest_version: false,
         by: by.to_owned(),
     }
 }

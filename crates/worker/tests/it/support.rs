@@ -51,7 +51,11 @@ impl World {
             env: Vec::new(),
             drain_grace: Duration::from_secs(30),
             kill_grace: Duration::from_secs(2),
+            task_dir: None,
             bundle_cache_bytes: 1 << 30,
+            environments: tradewind_environments::EnvironmentOptions::default(),
+            xcom_max_bytes: 1 << 30,
+            xcom_storage: None,
             labels: std::collections::BTreeMap::new(),
         }
     }

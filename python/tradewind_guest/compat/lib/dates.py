@@ -106,3 +106,8 @@ def infer_time_unit(time_seconds_arr: Collection[float]) -> str:
 def scale_time_units(time_seconds_arr: Collection[float], unit: str) -> list[float]:
     """Express durations in a unit."""
     return [seconds / _UNITS.get(unit, 1) for seconds in time_seconds_arr]
+
+
+def utc_epoch() -> datetime:
+    """Return the first instant of 1970."""
+    return datetime.fromtimestamp(0, timezone.utc)

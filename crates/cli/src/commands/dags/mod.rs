@@ -1,7 +1,9 @@
 //! `tradewind dags`.
 
+mod check;
 mod clear;
 pub mod details;
+mod diff;
 mod import_errors;
 mod list;
 mod pause;
@@ -57,6 +59,22 @@ pub enum DagsCommand {
   tradewind dags list-import-errors --traceback
   tradewind dags list-import-errors --local dags      without a scheduler; the exit code is 1 when there are errors")]
     ListImportErrors(import_errors::ImportErrorsArgs),
+    /// Load DAG files in this process and report every problem at once, with its place and how to mend it.
+    #[command(
+        after_help = "The exit code is 0 without errors, 1 with errors (--strict: or warnings), 2 for a wrong command line.
+
+Examples:
+  tradewind dags check
+  tradewind dags check dags/etl.py dags/reports --strict
+  tradewind dags check dags --offline -o sarif > dags.sarif"
+    )]
+    Check(check::CheckArgs),
+    /// Compare two DAG folders, or git revisions of one, by meaning: DAGs, tasks, edges, arguments, schedules, next runs.
+    #[command(after_help = "Examples:
+  tradewind dags diff HEAD
+  tradewind dags diff main..feature --folder dags -o json
+  tradewind dags diff old/dags new/dags --exit-code")]
+    Diff(diff::DiffArgs),
     /// Load the DAG folder in this process and say what each file gave and how long it took.
     Report(report::ReportArgs),
     /// Clear runs, so that they run again.
@@ -92,6 +110,8 @@ pub fn run(context: &Context, command: DagsCommand) -> Outcome {
             with_client(context, async |client| details::run(client, &dag_id, output).await)
         }
         DagsCommand::Show(args) => with_client(context, async |client| show::run(client, args).await),
+        DagsCommand::Check(args) => client_command(check::run(context, args)),
+        DagsCommand::Diff(args) => client_command(diff::run(context, args)),
         DagsCommand::Report(args) => client_command(report::run(context, args)),
         DagsCommand::Clear(args) => with_client(context, async |client| clear::run(client, args).await),
         DagsCommand::Trigger(args) => with_client(context, async |client| trigger::run(client, args).await),

@@ -62,7 +62,8 @@ const NEW_INSTANCE: &str = "INSERT INTO task_instance AS t
         first_poke_at = excluded.first_poke_at, worker = excluded.worker, token = excluded.token,
         note = excluded.note, skips = excluded.skips, deferral = excluded.deferral,
         reschedules = excluded.reschedules, rendered_map_index = excluded.rendered_map_index,
-        xcom_length = excluded.xcom_length
+        xcom_length = excluded.xcom_length, operator = excluded.operator, pool = excluded.pool,
+        pool_slots = excluded.pool_slots, queue = excluded.queue, priority_weight = excluded.priority_weight
     WHERE t.run_no = excluded.run_no AND t.task_id = excluded.task_id";
 
 const INSTANCE: &str = "UPDATE task_instance SET map_index = $2, state = $3, try_number = $4, max_tries = $5,

@@ -1,5 +1,6 @@
 //! `tradewind dags test`: one run in this process, on a system of its own that is gone afterwards.
 
+mod again;
 mod publish;
 mod watch;
 
@@ -11,7 +12,7 @@ use tradewind_config::{
 };
 use tradewind_dags::LoadedFile;
 use tradewind_proto::{LeaderClient, instant_opt, v1};
-use tradewind_types::{DEFAULT_POOL, DagSpec, Timestamp};
+use tradewind_types::{DEFAULT_POOL, DEFAULT_QUEUE, DagSpec, Timestamp};
 
 use super::json_object;
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 };
 
 pub use publish::tested_task;
-use watch::Answers;
+use watch::{Answers, Shown};
 
 /// The arguments of `tradewind dags test`.
 #[derive(Debug, Args)]
@@ -38,6 +39,9 @@ pub struct TestArgs {
     /// The run's conf, a JSON object.
     #[arg(short, long, value_name = "JSON")]
     conf: Option<String>,
+    /// Stay, and after each save run again what changed and what depends on it; the other tasks keep their XComs.
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     system: TestedSystem,
 }
@@ -58,9 +62,9 @@ pub struct TestedSystem {
 /// # Errors
 /// There is no such DAG in the folder, its file has errors, a value is wrong, or a part of the system cannot start.
 pub fn run(context: &Context, args: TestArgs) -> Outcome {
-    let TestArgs { dag_id, logical_date, conf, system } = args;
+    let TestArgs { dag_id, logical_date, conf, watch, system } = args;
     let request = request(dag_id, logical_date.as_deref(), conf.as_deref())?;
-    run_tested(context, request, system, |spec, date| Ok(publish::tested(spec, date)))
+    run_system(context, request, system, watch, |spec, date| Ok(publish::tested(spec, date)))
 }
 
 /// The request for the one run of a test.
@@ -89,10 +93,21 @@ pub fn run_tested(
     args: TestedSystem,
     prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
 ) -> Outcome {
+    run_system(context, request, args, false, prepare)
+}
+
+fn run_system(
+    context: &Context,
+    request: v1::TriggerRunRequest,
+    args: TestedSystem,
+    watched: bool,
+    prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
+) -> Outcome {
     let answers = answers(&args.answer)?;
     let folder = args.dags_folder.map(|folder| ("dags.folder".to_owned(), folder));
     let mut config = context.load(folder.into_iter().collect())?.config;
     let home = tempfile::Builder::new().prefix("tradewind-test.").tempdir()?;
+    roles::share_environments(&mut config)?;
     isolate(&mut config, home.path(), context.global.verbose);
     roles::fill_secrets(&mut config)?;
     for warning in config.validate(Role::Standalone, &std::collections::BTreeMap::new())? {
@@ -100,10 +115,11 @@ pub fn run_tested(
     }
     let mut exit = Exit::Success;
     let ended = roles::run_role("test", config, async |config, stop| {
-        exit = test(config, &request, &answers, prepare, &stop).await?;
+        exit = test(config, request, &answers, watched, prepare, &stop).await?;
         Ok(())
     })?;
-    Ok(if ended == Exit::Success { exit } else { ended })
+    // Ctrl-C is how a watch ends.
+    Ok(if ended == Exit::Success || watched && ended == Exit::Interrupted { exit } else { ended })
 }
 
 fn answers(pairs: &[String]) -> Result<Answers, CliError> {
@@ -146,15 +162,23 @@ fn isolate(config: &mut Config, home: &Path, verbose: bool) {
 
 async fn test(
     mut config: Config,
-    request: &v1::TriggerRunRequest,
+    request: v1::TriggerRunRequest,
     answers: &Answers,
+    watched: bool,
     prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
     stop: &Stop,
 ) -> Result<Exit, CliError> {
-    let (file, spec) = local::find(&config, &request.dag_id).await?;
+    let dag_id = request.dag_id.clone();
+    let (source, spec) = if watched {
+        let (watcher, spec) = again::Watcher::open(&config, &dag_id).await?;
+        (Tests::Watched(watcher), spec)
+    } else {
+        let (file, spec) = local::find(&config, &dag_id).await?;
+        (Tests::Once(Box::new(file)), spec)
+    };
     let date = instant_opt("logical_date", request.logical_date)?.unwrap_or_else(Timestamp::now);
     let spec = prepare(spec, date)?;
-    // Every queue is served here.
+    // Every queue is served here. A save may name another one, which is served under this name.
     config.worker.queues = spec
         .tasks
         .iter()
@@ -163,43 +187,151 @@ async fn test(
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
+    let queues = config.worker.queues.clone();
     let Some(system) = LocalSystem::start(&config, false, stop).await? else { return Ok(Exit::Interrupted) };
-    let address = system.address.clone();
-    let tested = tokio::select! {
-        tested = drive(&config, &address, &file, &spec, request, answers) => tested,
-        () = stop.shutdown.cancelled() => Ok(Exit::Interrupted),
+    let mut tested = Tested::new(&config, &system.address, request, answers)?;
+    let ended = match source {
+        Tests::Watched(watcher) => {
+            let prepare = |spec, date| prepare(spec, date).map(|spec| served(spec, &queues));
+            watch_file(watcher, &mut tested, prepare, stop).await
+        }
+        Tests::Once(file) => tokio::select! {
+            ended = tested.once(&file, &spec) => ended,
+            () = stop.shutdown.cancelled() => Ok(Exit::Interrupted),
+        },
     };
     stop.shutdown.cancel();
     system.wait(stop).await?;
-    tested
+    ended
 }
 
-/// Publishes, triggers, shows, and answers how it ended.
-async fn drive(
-    config: &Config,
-    address: &str,
-    file: &LoadedFile,
-    spec: &DagSpec,
-    request: &v1::TriggerRunRequest,
-    answers: &Answers,
+/// How often a DAG is tested.
+enum Tests {
+    /// Once, as this file has it.
+    Once(Box<LoadedFile>),
+    /// After each save.
+    Watched(again::Watcher),
+}
+
+/// Tests a DAG again and again until Ctrl-C; answers how its last run ended.
+async fn watch_file(
+    mut watcher: again::Watcher,
+    tested: &mut Tested<'_>,
+    prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
+    stop: &Stop,
 ) -> Result<Exit, CliError> {
-    let options = |token: &str| client_options(config, Some(token.to_owned()), Some(address.to_owned()));
-    let processor = LeaderClient::new(options(&config.security.processor_token)?)?;
-    publish::publish(&processor, &config.dags.folder, file, spec).await?;
-    let client = Client::new(options(&config.security.admin_token)?, None, false)?;
-    let pools: BTreeSet<&str> =
-        spec.tasks.iter().map(|task| task.pool.as_str()).filter(|pool| *pool != DEFAULT_POOL).collect();
-    for name in pools {
-        // The pools of the installation are not here: none holds anything up.
-        let pool = v1::Pool { name: name.to_owned(), slots: -1, ..Default::default() };
-        client.write(async |mut admin| admin.set_pool(pool.clone()).await).await?;
+    let mut exit = Exit::Interrupted;
+    let ended = tokio::select! {
+        ended = watcher.run(tested, prepare, &mut exit) => ended,
+        () = stop.shutdown.cancelled() => Ok(()),
+    };
+    watcher.shutdown().await;
+    ended.map(|()| exit)
+}
+
+/// The DAG on the queues that the worker of the test serves.
+fn served(mut spec: DagSpec, queues: &[String]) -> DagSpec {
+    for task in &mut spec.tasks {
+        if !queues.iter().any(|queue| queue == task.queue.as_str()) {
+            task.queue = DEFAULT_QUEUE.into();
+        }
     }
-    let run = client.write(async |mut admin| admin.trigger_run(request.clone()).await).await?;
-    let unpause = v1::SetDagPausedRequest { dag_id: run.dag_id.clone(), paused: false };
-    client.write(async |mut admin| admin.set_dag_paused(unpause.clone()).await).await?;
-    output::note(&format!("{} {}", paint(Tone::Bold, &run.dag_id), paint(Tone::Dim, &run.run_id)));
-    let finished = watch::show(&client, &run, answers).await?;
-    watch::callbacks(&client, &run).await?;
-    output::line(follow::verdict(&finished))?;
-    Ok(if finished.state == "success" { Exit::Success } else { Exit::Negative })
+    spec
+}
+
+/// One DAG on the system of a test.
+struct Tested<'t> {
+    folder: &'t Path,
+    processor: LeaderClient,
+    client: Client,
+    request: v1::TriggerRunRequest,
+    answers: &'t Answers,
+    /// Its run, once there is one.
+    run: Option<v1::DagRun>,
+    shown: Shown,
+}
+
+impl<'t> Tested<'t> {
+    fn new(
+        config: &'t Config,
+        address: &str,
+        request: v1::TriggerRunRequest,
+        answers: &'t Answers,
+    ) -> Result<Self, CliError> {
+        let options = |token: &str| client_options(config, Some(token.to_owned()), Some(address.to_owned()));
+        Ok(Self {
+            folder: &config.dags.folder,
+            processor: LeaderClient::new(options(&config.security.processor_token)?)?,
+            client: Client::new(options(&config.security.admin_token)?, None, false)?,
+            request,
+            answers,
+            run: None,
+            shown: Shown::default(),
+        })
+    }
+
+    /// The date of its run.
+    fn date(&self) -> Result<Timestamp, CliError> {
+        Ok(instant_opt("logical_date", self.request.logical_date)?.unwrap_or_else(Timestamp::now))
+    }
+
+    /// Publishes, triggers, shows, and answers how it ended.
+    async fn once(&mut self, file: &LoadedFile, spec: &DagSpec) -> Result<Exit, CliError> {
+        self.publish(file, spec).await?;
+        self.begin(spec).await?;
+        self.show().await
+    }
+
+    async fn publish(&self, file: &LoadedFile, spec: &DagSpec) -> Result<(), CliError> {
+        publish::publish(&self.processor, self.folder, file, spec).await?;
+        self.make_pools(spec).await
+    }
+
+    /// The pools of the installation are not here: none holds anything up.
+    async fn make_pools(&self, spec: &DagSpec) -> Result<(), CliError> {
+        let pools: BTreeSet<&str> =
+            spec.tasks.iter().map(|task| task.pool.as_str()).filter(|pool| *pool != DEFAULT_POOL).collect();
+        for name in pools {
+            let pool = v1::Pool { name: name.to_owned(), slots: -1, ..Default::default() };
+            self.client.write(async |mut admin| admin.set_pool(pool.clone()).await).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins its run.
+    async fn begin(&mut self, spec: &DagSpec) -> Result<(), CliError> {
+        let request = self.request.clone();
+        let run = self.client.write(async |mut admin| admin.trigger_run(request.clone()).await).await?;
+        let unpause = v1::SetDagPausedRequest { dag_id: spec.dag_id.to_string(), paused: false };
+        self.client.write(async |mut admin| admin.set_dag_paused(unpause.clone()).await).await?;
+        output::note(&format!("{} {}", paint(Tone::Bold, &run.dag_id), paint(Tone::Dim, &run.run_id)));
+        self.run = Some(run);
+        self.shown = Shown::default();
+        Ok(())
+    }
+
+    /// Runs tasks of its run again, as the latest version has them, and what is downstream of them.
+    async fn clear(&mut self, task_ids: Vec<String>) -> Result<(), CliError> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let request = v1::ClearTasksRequest {
+            dag_id: run.dag_id.clone(),
+            run_id: run.run_id.clone(),
+            task_ids,
+            downstream: true,
+            exclude_markers: true,
+            latest_version: true,
+            ..Default::default()
+        };
+        self.client.write(async |mut admin| admin.clear_tasks(request.clone()).await).await?;
+        Ok(())
+    }
+
+    /// Shows its run until it is over, and answers how it ended.
+    async fn show(&mut self) -> Result<Exit, CliError> {
+        let Some(run) = &self.run else { return Ok(Exit::Negative) };
+        let finished = watch::show(&self.client, run, self.answers, &mut self.shown).await?;
+        watch::callbacks(&self.client, run, &mut self.shown).await?;
+        output::line(follow::verdict(&finished))?;
+        Ok(if finished.state == "success" { Exit::Success } else { Exit::Negative })
+    }
 }

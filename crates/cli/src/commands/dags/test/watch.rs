@@ -31,25 +31,41 @@ enum Event {
     Question(v1::TaskInstance),
 }
 
+/// What of a run was shown already, so that its next part is shown alone.
+#[derive(Default)]
+pub(super) struct Shown {
+    logs: HashMap<String, u32>,
+    questions: HashMap<String, u32>,
+    /// The last state of each task instance.
+    pub(super) instances: Vec<v1::TaskInstance>,
+    callbacks: usize,
+}
+
 /// Shows changes of state on standard error and the logs of all attempts on standard output, each line with its task.
 ///
 /// # Errors
 /// No scheduler answers, or a question has no answer.
-pub(super) async fn show(client: &Client, run: &v1::DagRun, answers: &Answers) -> Result<v1::DagRun, CliError> {
+pub(super) async fn show(
+    client: &Client,
+    run: &v1::DagRun,
+    answers: &Answers,
+    shown: &mut Shown,
+) -> Result<v1::DagRun, CliError> {
     let (happened, mut events) = mpsc::unbounded_channel::<Event>();
     let watching = async move {
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        let mut asked: HashMap<String, u32> = HashMap::new();
-        follow::plainly(client, &run.dag_id, &run.run_id, |snapshot| {
+        let Shown { logs: seen, questions: asked, instances, .. } = shown;
+        let before = std::mem::take(instances);
+        follow::plainly(client, &run.dag_id, &run.run_id, &before, |snapshot| {
+            instances.clone_from(&snapshot.task_instances);
             for ti in &snapshot.task_instances {
                 let is_new = |known: &HashMap<String, u32>| known.get(&ti.id).is_none_or(|known| *known < ti.attempt);
                 // The empty operator runs nowhere and has no log.
-                if ti.worker.is_some() && is_new(&seen) {
+                if ti.worker.is_some() && is_new(seen) {
                     seen.insert(ti.id.clone(), ti.attempt);
                     // The receiver lives until all senders are gone.
                     let _ = happened.send(Event::Attempt(ti.clone()));
                 }
-                if ti.state == "awaiting_input" && is_new(&asked) {
+                if ti.state == "awaiting_input" && is_new(asked) {
                     asked.insert(ti.id.clone(), ti.attempt);
                     let _ = happened.send(Event::Question(ti.clone()));
                 }
@@ -109,14 +125,16 @@ fn waits_in_time(ti: &v1::TaskInstance) -> bool {
 ///
 /// # Errors
 /// No scheduler answers.
-pub(super) async fn callbacks(client: &Client, run: &v1::DagRun) -> Result<(), CliError> {
+pub(super) async fn callbacks(client: &Client, run: &v1::DagRun, shown: &mut Shown) -> Result<(), CliError> {
     let request =
         v1::ListCallbacksRequest { page: None, dag_id: Some(run.dag_id.clone()), run_id: Some(run.run_id.clone()) };
     // Each has a time limit (worker.callback_timeout_secs), so that this ends.
     loop {
         let (rows, _) = callbacks::fetch(client, &request, 0).await?;
         if rows.iter().all(|row| matches!(row.state.as_str(), "success" | "failed")) {
-            for row in rows.iter().rev() {
+            // Newest first; the oldest were shown after an earlier part.
+            let known = std::mem::replace(&mut shown.callbacks, rows.len());
+            for row in rows.iter().rev().skip(known) {
                 let state = output::paint(output::state_tone(&row.state), &row.state);
                 let note = row.note.as_deref().map_or_else(String::new, |note| format!(": {note}"));
                 output::note(&format!("callback {} {state}{note}", row.kind));

@@ -1,0 +1,1 @@
+select city, sum(amount) as revenue from {{ ref('orders') }} group by city
