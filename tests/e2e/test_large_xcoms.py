@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,12 @@ tasks:
 
 def start(folder: Path, size: int, **env: str) -> Iterator[Standalone]:
     with standalone(folder, **{"TRADEWIND__XCOM__SWEEP_SECS": "1", **env}) as system:
+        # What workers wrote that died before they could report it: one long ago, one just now.
+        for name, age in (("old", 2 * 86_400), ("young", 60)):
+            orphan = system.home / f"xcoms/{name}/value.json"
+            orphan.parent.mkdir(parents=True)
+            orphan.write_text("1")
+            os.utime(orphan, (time.time() - age, time.time() - age))
         system.write("large.py", DAG.replace("SIZE", str(size)))
         system.write("native.yaml", NATIVE)
         system.start()
@@ -183,6 +190,12 @@ def test_it_goes_with_its_row(files: Standalone, ran: str) -> None:
     eventually("the removal of the first", lambda: not first.exists(), 20)
     assert second.exists()
     assert files.client.xcom("native", run_id, "small") == "2000000"
+
+
+def test_only_old_values_without_an_xcom_are_removed(files: Standalone, ran: str) -> None:
+    eventually("the removal of the old one", lambda: not (files.home / "xcoms/old/value.json").exists(), 20)
+    assert (files.home / "xcoms/young/value.json").exists()
+    assert path_of(reference(files.client, "large", ran, "make")["url"]).exists()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +292,7 @@ def test_values_are_kept_in_a_bucket(tmp_path: Path, bucket: str) -> None:
         assert client.run("xcom", "get", "large", run_id, "make") == "x" * (20 * MIB) + "\n"
         client.run("tasks", "clear", "large", "--run-id", run_id, "--task-regex", "make", "--yes")
         eventually("its removal", lambda: made["url"].removeprefix("s3://values/") not in keys(bucket), 30)
-        assert not (system.home / "xcoms").exists()
+        assert {path.name for path in stored(system)} == {"value.json"}, "nothing goes to the folder"
         check_limit(system)
         assert not any("too_large" in key for key in keys(bucket)), "nothing is left behind of what was refused"
 
