@@ -17,6 +17,10 @@ from harness import Client, Standalone, eventually, python, standalone
 
 MIB = 1 << 20
 
+OLD = "d/old/t/return_value-01a1ff8b96ed70caa75248b1a99749ef.json"
+YOUNG = "d/young/t/return_value-01a1ff8b96ed70caa75248b1a9974900.json"
+FOREIGN = "report/2025.json"
+
 DAG = '''
 from airflow.sdk import DAG, task
 from airflow.providers.standard.operators.bash import BashOperator
@@ -93,8 +97,9 @@ tasks:
 def start(folder: Path, size: int, **env: str) -> Iterator[Standalone]:
     with standalone(folder, **{"TRADEWIND__XCOM__SWEEP_SECS": "1", **env}) as system:
         # What workers wrote that died before they could report it: one long ago, one just now.
-        for name, age in (("old", 2 * 86_400), ("young", 60)):
-            orphan = system.home / f"xcoms/{name}/value.json"
+        # And one that somebody else keeps in the same place.
+        for name, age in ((OLD, 2 * 86_400), (YOUNG, 60), (FOREIGN, 2 * 86_400)):
+            orphan = system.home / "xcoms" / name
             orphan.parent.mkdir(parents=True)
             orphan.write_text("1")
             os.utime(orphan, (time.time() - age, time.time() - age))
@@ -193,8 +198,9 @@ def test_it_goes_with_its_row(files: Standalone, ran: str) -> None:
 
 
 def test_only_old_values_without_an_xcom_are_removed(files: Standalone, ran: str) -> None:
-    eventually("the removal of the old one", lambda: not (files.home / "xcoms/old/value.json").exists(), 20)
-    assert (files.home / "xcoms/young/value.json").exists()
+    eventually("the removal of the old one", lambda: not (files.home / "xcoms" / OLD).exists(), 20)
+    assert (files.home / "xcoms" / YOUNG).exists()
+    assert (files.home / "xcoms" / FOREIGN).exists()
     assert path_of(reference(files.client, "large", ran, "make")["url"]).exists()
 
 
@@ -292,7 +298,7 @@ def test_values_are_kept_in_a_bucket(tmp_path: Path, bucket: str) -> None:
         assert client.run("xcom", "get", "large", run_id, "make") == "x" * (20 * MIB) + "\n"
         client.run("tasks", "clear", "large", "--run-id", run_id, "--task-regex", "make", "--yes")
         eventually("its removal", lambda: made["url"].removeprefix("s3://values/") not in keys(bucket), 30)
-        assert {path.name for path in stored(system)} == {"value.json"}, "nothing goes to the folder"
+        assert len(stored(system)) == 3, "nothing goes to the folder"
         check_limit(system)
         assert not any("too_large" in key for key in keys(bucket)), "nothing is left behind of what was refused"
 
