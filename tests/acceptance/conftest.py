@@ -79,6 +79,7 @@ def world(bare: World) -> World:
     world.settle(lambda: world.before("ml_retraining_basic").waits("extract_data", "up_for_retry"))
     world.settle(lambda: world.before("titanic_ml_pipeline_fixed").waits("prepare_data", "success"))
     world.lay_out()
+    world.mlflow_is_up()
     world.first.update(world.begin(WITH_DATA, lambda dag_id: world.trigger(dag_id, "-r", "first")))
     world.first.update(world.begin(WITH_DATA_SCHEDULED, world.scheduled))
     world.settle(lambda: world.run("ml_retraining_basic").finish())

@@ -133,8 +133,8 @@ impl Remote {
     }
 
     /// One try to append to the log; the caller tries again with the same bytes.
-    pub(crate) async fn append_log(&self, offset: u64, data: Vec<u8>) -> Result<(), ApiError> {
-        let request = v1::AppendLogRequest { attempt: self.attempt(), offset, data };
+    pub(crate) async fn append_log(&self, offset: u64, data: Vec<u8>, end: bool) -> Result<(), ApiError> {
+        let request = v1::AppendLogRequest { attempt: self.attempt(), offset, data, end };
         call!(self, Duration::ZERO, append_log, request).map(drop)
     }
 

@@ -12,7 +12,8 @@ parser.add_argument("--input", required=True)
 parser.add_argument("--output", required=True)
 arguments = parser.parse_args()
 
-spark = SparkSession.builder.getOrCreate()
+# pandas writes dates with nanoseconds, which Spark reads only when told to.
+spark = SparkSession.builder.config("spark.sql.legacy.parquet.nanosAsLong", "true").getOrCreate()
 rows = spark.read.parquet(arguments.input)
 names = ["feature1", "feature2", "feature3"]
 model = LogisticRegression(labelCol="target", maxIter=5).fit(VectorAssembler(inputCols=names, outputCol="features").transform(rows))

@@ -220,13 +220,18 @@ impl LocalLoader {
     /// The folder cannot be read.
     pub async fn load(&mut self) -> io::Result<LocalFolder> {
         loop {
-            let Folder { files, scan, pending } = self.pipeline.refresh(Timestamp::now()).await?;
+            let Folder { files, scan, pending, remarks } = self.pipeline.refresh(Timestamp::now()).await?;
             if pending.is_empty() {
-                let files = files.as_ref().clone();
-                return Ok(LocalFolder { files, warnings: scan.warnings.clone() });
+                let warnings = scan.warnings.iter().chain(&remarks).cloned().collect();
+                return Ok(LocalFolder { files: files.to_vec(), warnings });
             }
             self.pipeline.interpreters().settled().await;
         }
+    }
+
+    /// From now on, only these files and folders of the folder are looked at.
+    pub fn narrow(&mut self, only: Vec<String>) {
+        self.pipeline.narrow(only);
     }
 
     /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.

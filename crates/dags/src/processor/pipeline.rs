@@ -45,8 +45,6 @@ pub struct LoadedFile {
     pub deprecations: Vec<Deprecation>,
     /// What its author asks beyond the DAGs themselves, where that was wanted.
     pub notes: Option<FileNotes>,
-    /// The local modules that it imported.
-    pub imported: BTreeSet<String>,
     /// How long parsing took.
     pub parse_time: Duration,
 }
@@ -58,6 +56,8 @@ pub(crate) struct Folder {
     pub(crate) files: Arc<Vec<LoadedFile>>,
     /// Files whose environment is being built: what was known of them stays.
     pub(crate) pending: BTreeSet<String>,
+    /// Remarks about the environments that are declared.
+    pub(crate) remarks: Vec<String>,
     /// What was scanned, for reading blobs.
     pub(crate) scan: Arc<Scan>,
 }
@@ -129,6 +129,11 @@ impl Pipeline {
         self.interpreters.shutdown().await;
     }
 
+    /// From now on, only these files and folders are parsed; what is known of others stays.
+    pub(crate) fn narrow(&mut self, only: Vec<String>) {
+        self.settings.only = only;
+    }
+
     /// Scans and parses what changed. `now` dates new errors.
     ///
     /// # Errors
@@ -155,7 +160,7 @@ impl Pipeline {
         let inputs = inputs.without(&layout, self.settings.with_notes);
         self.parse_changed(&scan, &inputs, &layout).await;
         let files = Arc::new(self.load(&scan, &layout, now));
-        let folder = Folder { files, pending: self.pending.clone(), scan };
+        let folder = Folder { files, pending: self.pending.clone(), remarks: layout.warnings.clone(), scan };
         self.last = Some(folder.clone());
         Ok(folder)
     }
@@ -274,7 +279,6 @@ impl Pipeline {
                 warnings: outcome.warnings.clone(),
                 deprecations: outcome.deprecations.clone(),
                 notes: outcome.notes.clone(),
-                imported: outcome.imported.clone(),
                 parse_time: outcome.parse_time,
             });
         }
@@ -286,10 +290,10 @@ impl Pipeline {
             warnings: Vec::new(),
             deprecations: Vec::new(),
             notes: None,
-            imported: BTreeSet::new(),
             parse_time: Duration::ZERO,
         };
-        files.extend(scan.left_out.iter().map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
+        let left_out = scan.left_out.iter().filter(|left| self.settings.is_wanted(&left.rel_path));
+        files.extend(left_out.map(|left| broken(&left.rel_path, vec![Problem::new(left.why.clone())])));
         files.extend(layout.problems.iter().map(|(rel, problems)| broken(rel, problems.clone())));
         files.sort_by(|a, b| a.rel_path.cmp(&b.rel_path));
         self.date_errors(&mut files);

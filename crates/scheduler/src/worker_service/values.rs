@@ -3,7 +3,7 @@
 use tradewind_engine::Event;
 use tradewind_ports::{LogChunk, XComQuery};
 use tradewind_proto::{attempt_ref, json, v1, xcom_values};
-use tradewind_types::{ApiError, AssetRef, ErrorCode, Timestamp, check_key};
+use tradewind_types::{ApiError, AssetRef, ErrorCode, check_key};
 
 use super::{Holder, WorkerApi};
 use crate::core::{all_rows, store_error};
@@ -11,16 +11,8 @@ use crate::core::{all_rows, store_error};
 /// XComs that one answer may hold: what fits a message, with room for their keys.
 const ANSWER_MAX_BYTES: usize = 12 * 1024 * 1024;
 
-/// The last line of a log that is too long.
-fn end_mark(now: Timestamp, limit: u64) -> Vec<u8> {
-    let message = format!(
-        "the log ends here: it would have more than {limit} bytes (scheduler.log_max_bytes); the task itself went on"
-    );
-    let line = serde_json::json!({
-        "at": now.to_string(), "level": "warning", "logger": "tradewind.scheduler", "message": message,
-    });
-    format!("{line}\n").into_bytes()
-}
+/// Room past the limit of a log for its end.
+const LOG_END_BYTES: u64 = 64 * 1024;
 
 impl WorkerApi {
     pub(super) async fn do_push_xcoms(&self, request: v1::PushXComsRequest) -> Result<v1::Empty, ApiError> {
@@ -112,12 +104,8 @@ impl WorkerApi {
     pub(super) async fn do_append_log(&self, request: v1::AppendLogRequest) -> Result<v1::AppendLogResponse, ApiError> {
         let holder = self.check_attempt(request.attempt.as_ref()).await?;
         let limit = self.core.settings.log_max_bytes;
-        if request.offset + request.data.len() as u64 > limit {
-            // Where this batch would have begun; nothing comes after it.
-            let chunk = LogChunk { offset: request.offset, data: end_mark(self.core.clock.now(), limit) };
-            if let Err(error) = self.core.logs.append_log(holder.run.run_no, holder.key, &chunk).await {
-                tracing::debug!(%error, "a log that is too long ends without a mark");
-            }
+        let room = if request.end { limit + LOG_END_BYTES } else { limit };
+        if request.offset + request.data.len() as u64 > room {
             return Err(ApiError::new(
                 ErrorCode::TooLarge,
                 format!("the log is over {limit} bytes (scheduler.log_max_bytes)"),
