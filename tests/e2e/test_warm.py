@@ -32,7 +32,7 @@ with DAG({dag_id!r}, schedule=None):
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     with standalone(tmp_path_factory.mktemp("warm")) as system:
         write(system, "kept", "first", "MORE = None")
-        write(system, "asks", "first", "MORE = Variable.get('limit')")
+        write(system, "asks", "first", "MORE = Variable.get('limit', default=None)")
         system.start()
         system.client.run("variables", "set", "limit", "one")
         for dag_id in ("kept", "asks"):
