@@ -90,6 +90,10 @@ SCRIPTS = {
         except TypeError as error:
             tell(str(error))
     """,
+    "redshift": """
+        from airflow.operators.s3_to_redshift_operator import S3ToRedshiftTransfer
+        tell(S3ToRedshiftTransfer(task_id="a", schema="s", table="t", s3_bucket="b", s3_key="k", truncate_table=True).method)
+    """,
     "a_prefix_sensor": """
         from airflow.providers.amazon.aws.sensors.s3_prefix import S3PrefixSensor
         sensor = S3PrefixSensor(task_id="a", bucket_name="b", prefix="in/2026-")
@@ -166,6 +170,10 @@ def test_both_names_of_an_argument(told: dict[str, Any]) -> None:
 def test_a_prefix_sensor(told: dict[str, Any]) -> None:
     assert told["a_prefix_sensor"] == [["in/2026-*"], True]
 
+
+
+def test_emptying_a_table_first(told: dict[str, Any]) -> None:
+    assert told["redshift"] == "REPLACE"
 
 
 @pytest.mark.parametrize(("old", "new"), PATHS.items())

@@ -45,6 +45,28 @@ def pod_deletion(value: Any) -> dict[str, Any]:
     return {} if value is None else {"on_finish_action": "delete_pod" if value else "keep_pod"}
 
 
+def docker_mounts(value: Any) -> dict[str, Any]:
+    """Make mounts of ``/host:/container[:ro]`` texts; a source that is no path is a named volume."""
+    from docker.types import Mount
+
+    mounts = []
+    for text in value or []:
+        source, colon, rest = str(text).partition(":")
+        target, _, mode = rest.partition(":")
+        if not colon or not target:
+            raise TypeError(
+                f"DockerOperator(volumes=[{text!r}]): expected host:container[:mode]; give mounts=[Mount(...)]"
+            )
+        kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
+        mounts.append(Mount(target=target, source=source, type=kind, read_only="ro" in mode.split(",")))
+    return {"mounts": mounts}
+
+
+def replacing(value: Any) -> dict[str, Any]:
+    """Say by ``method`` whether the table is emptied first."""
+    return {"method": "REPLACE"} if value else {}
+
+
 _POD: dict[str, Change] = {
     "resources": pod_resources,
     "is_delete_operator_pod": pod_deletion,
@@ -88,7 +110,7 @@ TABLE: dict[str, dict[str, Change]] = {
     },
     "airflow.providers.amazon.aws.sensors.s3:S3KeySensor": {"s3_conn_id": "aws_conn_id"},
     "airflow.providers.amazon.aws.hooks.s3:S3Hook": {"s3_conn_id": "aws_conn_id"},
-    "airflow.providers.amazon.aws.transfers.s3_to_redshift:S3ToRedshiftOperator": {"truncate_table": None},
+    "airflow.providers.amazon.aws.transfers.s3_to_redshift:S3ToRedshiftOperator": {"truncate_table": replacing},
     "airflow.providers.amazon.aws.transfers.local_to_s3:LocalFilesystemToS3Operator": {"s3_conn_id": "aws_conn_id"},
     "airflow.providers.apache.spark.operators.spark_submit:SparkSubmitOperator": {"connection_id": "conn_id"},
     "airflow.providers.apache.hive.operators.hive:HiveOperator": {"hive_conn_id": "hive_cli_conn_id"},
@@ -109,12 +131,15 @@ TABLE: dict[str, dict[str, Change]] = {
     "airflow.providers.google.cloud.operators.gcs:GCSCreateBucketOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.gcs:GCSDeleteObjectsOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.gcs:GCSListObjectsOperator": _GOOGLE,
-    "airflow.providers.google.cloud.sensors.gcs:GCSObjectExistenceSensor": _GOOGLE,
+    "airflow.providers.google.cloud.sensors.gcs:GCSObjectExistenceSensor": {
+        "google_cloud_storage_conn_id": "google_cloud_conn_id",
+        "delegate_to": None,
+    },
     "airflow.providers.google.cloud.operators.dataproc:DataprocSubmitJobOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.dataproc:DataprocCreateClusterOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.dataproc:DataprocDeleteClusterOperator": _GOOGLE,
     "airflow.providers.ssh.operators.ssh:SSHOperator": {"timeout": "cmd_timeout"},
-    "airflow.providers.docker.operators.docker:DockerOperator": {"volumes": None, "xcom_push": "do_xcom_push"},
+    "airflow.providers.docker.operators.docker:DockerOperator": {"volumes": docker_mounts, "xcom_push": "do_xcom_push"},
 }
 
 
