@@ -143,6 +143,15 @@ def test_every_line_of_the_tables(tmp_path: Path) -> None:
     assert result["served"] > 350
 
 
+def test_every_argument(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "python/tests/compat"))
+    from test_tables import CHECK_ARGUMENTS
+
+    result = run(CHECK_ARGUMENTS, tmp_path)
+    assert result["wrong"] == []
+    assert result["checked"] > 15
+
+
 def test_sql_operators(told: dict[str, Any]) -> None:
     assert told["sql_operators"] == [
         True, "pg", {"options": "-c x=3s"}, "other", "by_default", "sqlite_default", "pg", "PostgresOperator",

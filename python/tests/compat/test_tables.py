@@ -68,6 +68,30 @@ for path in sorted(table.TABLES.glob("*.txt")):
 print(json.dumps({"wrong": wrong, "served": served, "absent": absent}))
 """
 
+CHECK_ARGUMENTS = """
+import importlib, inspect, json, sys, warnings
+from pathlib import Path
+from tradewind_guest import environment
+environment.isolate(Path(sys.argv[1]))
+from tradewind_guest import compat
+compat.install()
+from tradewind_guest.compat import operator_arguments
+warnings.simplefilter("ignore")
+wrong, checked = [], 0
+for path, renamed in operator_arguments.TABLE.items():
+    module, _, name = path.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except ImportError:
+        continue
+    taken = {name for base in kind.__mro__ if "__init__" in vars(base) for name in inspect.signature(base.__init__).parameters}
+    for old, new in renamed.items():
+        checked += 1
+        if isinstance(new, str) and new not in taken:
+            wrong.append(f"{path} takes no {new} in place of {old}")
+print(json.dumps({"wrong": wrong, "checked": checked}))
+"""
+
 
 def run(script: str, tmp_path: Path) -> str:
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(PACKAGE_DIR)}
@@ -82,6 +106,12 @@ def test_every_line(tmp_path: Path) -> None:
     result = json.loads(run(CHECK, tmp_path))
     assert result["wrong"] == []
     assert result["served"] > 200
+
+
+def test_every_argument(tmp_path: Path) -> None:
+    result = json.loads(run(CHECK_ARGUMENTS, tmp_path))
+    assert result["wrong"] == []
+    assert result["checked"] >= 7
 
 
 def test_no_name_stands_twice() -> None:
