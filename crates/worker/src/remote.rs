@@ -110,8 +110,7 @@ impl Remote {
         limit: u64,
         offset: u64,
     ) -> Result<(Vec<String>, u64), ApiError> {
-        let request =
-            v1::ListVariableKeysRequest { attempt: self.attempt(), prefix: prefix.to_owned(), limit, offset };
+        let request = v1::ListVariableKeysRequest { attempt: self.attempt(), prefix: prefix.to_owned(), limit, offset };
         let answer = call!(self, self.patience, list_variable_keys, request)?;
         Ok((answer.keys, answer.total))
     }

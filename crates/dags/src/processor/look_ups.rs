@@ -3,12 +3,23 @@
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use tradewind_guest::{ConnectionInfo, ParseHost};
 use tradewind_proto::{LeaderClient, dag_client, v1};
+
+/// How old what a file gave may grow when it rests on variables or connections of the store: Airflow's
+/// `min_file_process_interval`.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// The same for a file with errors: the variable that it lacks may be there by now.
+const ASK_AGAIN_SOON: Duration = Duration::from_secs(5);
+
+/// Whether what was looked up then should be looked up again.
+pub(crate) fn are_old(asked_at: Instant, has_problems: bool) -> bool {
+    asked_at.elapsed() >= if has_problems { ASK_AGAIN_SOON } else { ASK_AGAIN }
+}
 
 /// Asks the leader for one parse, and remembers whether anything was asked.
 pub(crate) struct LookUps {

@@ -18,7 +18,7 @@ use super::{
     ProcessorSettings,
     inputs::{Inputs, KnownLayout},
     interpreters::{Found, Interpreter, Interpreters},
-    look_ups::LookUps,
+    look_ups::{self, LookUps},
     threads::on_thread,
 };
 use crate::{
@@ -29,12 +29,6 @@ use crate::{
     scan::{FileKind, Scan, ScannedFile, Scanner},
     yaml::{YamlSettings, parse_yaml},
 };
-
-/// How old what a file gave may grow when it rests on variables or connections of the store: Airflow's
-/// `min_file_process_interval`.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// The same for a file with errors: the variable that it lacks may be there by now.
-const ASK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
 /// What one DAG file gives.
 #[derive(Clone, Debug)]
@@ -94,8 +88,7 @@ struct Outcome {
 impl Outcome {
     /// Whether to parse the file again, though nothing of it has changed.
     fn is_stale(&self) -> bool {
-        let after = if self.problems.is_empty() { ASK_AGAIN } else { ASK_AGAIN_SOON };
-        self.is_transient || self.asked_at.is_some_and(|at| at.elapsed() >= after)
+        self.is_transient || self.asked_at.is_some_and(|at| look_ups::are_old(at, !self.problems.is_empty()))
     }
 
     fn key_by(&self, inputs: &Inputs<'_>, rel: &str, file: &ScannedFile, claim: Option<&Claim>) -> String {
@@ -212,9 +205,8 @@ impl Pipeline {
         {
             let before = self.outcomes.get(rel);
             let claim = layout.of_file(rel).filter(|_| file.kind == FileKind::PythonDag);
-            let is_fresh = before.is_some_and(|outcome| {
-                !outcome.is_stale() && outcome.key == outcome.key_by(inputs, rel, file, claim)
-            });
+            let is_fresh = before
+                .is_some_and(|outcome| !outcome.is_stale() && outcome.key == outcome.key_by(inputs, rel, file, claim));
             if is_fresh {
                 continue;
             }
