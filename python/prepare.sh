@@ -4,7 +4,7 @@
 #   python/prepare.sh VENV_DIR
 #
 # Needs Python >= 3.10 (TRADEWIND_BASE_PYTHON names one; otherwise the first fit on PATH). Packages come from the index
-# that pip or uv is set up for, at the versions of requirements.lock. Does nothing when all is up to date.
+# that pip or uv is set up for, at the versions of requirements.lock. Installs nothing when all is up to date.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,8 +26,23 @@ is_fit() {
     "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 
+# Lets python and pytest of the environment find the guest package: pytest then has the Airflow 2 layer in force
+# (docs/airflow-2.md). Written anew each time, as the environment may have been made for another checkout.
+register() {
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    info="$site/tradewind_guest-1.dist-info"
+    mkdir -p "$info"
+    echo "$here" >"$site/tradewind_guest.pth"
+    printf 'Metadata-Version: 2.1\nName: tradewind-guest\nVersion: 1\n' >"$info/METADATA"
+    printf '[pytest11]\ntradewind_guest.compat.pytest_plugin = tradewind_guest.compat.pytest_plugin\n' >"$info/entry_points.txt"
+    echo prepare.sh >"$info/INSTALLER"
+    printf '%s,,\n' tradewind_guest.pth tradewind_guest-1.dist-info/METADATA tradewind_guest-1.dist-info/entry_points.txt \
+        tradewind_guest-1.dist-info/INSTALLER tradewind_guest-1.dist-info/RECORD >"$info/RECORD"
+}
+
 wanted=$(sha256sum "$lock" | cut -d ' ' -f 1)
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    register
     exit 0
 fi
 
@@ -61,4 +76,5 @@ if [ -n "$uv" ]; then
 else
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --compile --requirement "$lock"
 fi
+register
 echo "$wanted" >"$stamp"

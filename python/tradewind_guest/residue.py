@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 _MAX_GROWTH = 512 << 20
 #: Modules whose objects live in several processes at once.
 _SHARING = ("multiprocessing.synchronize", "multiprocessing.queues", "multiprocessing.heap")
+#: numpy asks the system for 128 bits; nobody writes a seed of that size.
+_LEAST_ENTROPY = 80
+_ENDING_THREAD_LOOKS = 5
 #: Whose handler for SIGALRM every load leaves.
 _ALARM_MODULE = "airflow.dag_processing.importers.python_importer"
 
@@ -42,8 +46,11 @@ class Snapshot:
         )
 
     def _why_threads(self) -> str | None:
-        if len(os.listdir("/proc/self/task")) == 1:
-            return None
+        for _ in range(_ENDING_THREAD_LOOKS):
+            if len(os.listdir("/proc/self/task")) == 1:
+                return None
+            # One that was joined may need a moment yet.
+            time.sleep(0.01)
         # A library that knows of forks (OpenBLAS) ends its threads before one and starts others when it needs them.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -81,13 +88,32 @@ class Snapshot:
         return None
 
 
-def reseed(unseeded: Iterable[random.Random]) -> None:
+def reseed(unseeded: Iterable[random.Random], numpy_bits: Iterable[Any]) -> None:
     """Give a forked task random numbers of its own, as a process that loads the file for itself has them."""
     # The generator of `random` itself is seeded by Python after every fork.
     for generator in unseeded:
         generator.seed()
-    if numpy_random := sys.modules.get("numpy.random"):
-        numpy_random.seed()
+    for bits in numpy_bits:
+        # What makes a copy of a generator carries its state, and the seeds of those that it will beget.
+        bits.__setstate__(type(bits)().__reduce__()[2])
+
+
+def seeded_by_the_system() -> list[Any]:
+    """List the generators of numpy that each process must seed for itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is None:
+        return []
+    return [
+        found
+        for found in gc.get_objects()
+        if isinstance(found, numpy_random.BitGenerator) and _entropy_bits(found) > _LEAST_ENTROPY
+    ]
+
+
+def _entropy_bits(bits: Any) -> int:
+    """How much went into the seed; 0 for a legacy seed, which is the caller's."""
+    entropy = getattr(getattr(bits, "_seed_seq", None), "entropy", 0)
+    return entropy.bit_length() if isinstance(entropy, int) else 0
 
 
 def _fds() -> set[int]:
@@ -119,18 +145,14 @@ def _shared_things() -> int:
 
 
 def _why_numpy() -> str | None:
-    """Whether the file seeds numpy, draws from it, or has generators of its own."""
+    """Whether the file draws from numpy's own generator without seeding it."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is None:
         return None
-    usual = numpy_random.mtrand._rand
-    bits = usual._bit_generator
-    seed = getattr(bits, "_seed_seq", None)
-    fresh = type(bits)(seed).state["state"] if seed is not None else None
-    state = bits.state["state"]
-    if fresh is None or state["pos"] != fresh["pos"] or (state["key"] != fresh["key"]).any():
-        return "it seeds or uses numpy's random numbers"
-    kinds = (numpy_random.Generator, numpy_random.RandomState)
-    if any(isinstance(found, kinds) and found is not usual for found in gc.get_objects()):
-        return "it makes a random number generator of numpy"
+    bits = numpy_random.mtrand._rand._bit_generator
+    if _entropy_bits(bits) <= _LEAST_ENTROPY:
+        return None
+    fresh, state = type(bits)(bits._seed_seq).state["state"], bits.state["state"]
+    if state["pos"] != fresh["pos"] or (state["key"] != fresh["key"]).any():
+        return "it uses numpy's random numbers"
     return None

@@ -62,6 +62,7 @@ class Loaded:
         self._said: list[tuple[int, bytes]] = []
         self._logged: list[bytes] = []
         self._unseeded: weakref.WeakSet[random.Random] = weakref.WeakSet()
+        self._numpy_bits: list[Any] = []
         self._bundle_instance: Any = None
         self._bag: Any = None
 
@@ -89,11 +90,12 @@ class Loaded:
         del task_runner.SUPERVISOR_COMMS
         if sum(map(len, self._logged)) + sum(len(text) for _, text in self._said) > _MAX_OUTPUT:
             raise Refused(f"it prints or logs more than {_MAX_OUTPUT} bytes while it is loaded")
+        self._numpy_bits = residue.seeded_by_the_system()
         self._bundle_instance, self._bag = instance, bag
 
     def hand_over(self) -> None:
         """Have the task runner find the loaded file where it would load it. For a forked task."""
-        residue.reseed(self._unseeded)
+        residue.reseed(self._unseeded, self._numpy_bits)
         stock_bag, stock_manager = dagbag.BundleDagBag, manager.DagBundlesManager
 
         class Bundles:

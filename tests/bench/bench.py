@@ -7,6 +7,11 @@ Workloads (the same as those of the peers' figures in docs/benchmarks.md):
 each for a native no-op, a native `bash` (`true`) and a Python task (`PythonOperator`); then start-up time, and memory
 (PSS of all processes, Postgres and Redis included) and CPU while idle with the DAGs of the workloads loaded.
 
+Then, on SQLite standalone:
+  tasks    CPU of the process of one Python task (`PythonOperator` returning None), from fork to end, medians: of a file of
+           10 tasks and of one of 202, with warm DAG files and without (tests/bench/tasks.py)
+  files    a folder of 1,000 small Python DAG files: first load, CPU while idle, edit to published (tests/bench/files.py)
+
 Prints a table and writes JSON to --out. Figures are medians over --rounds.
 """
 
@@ -27,6 +32,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+import files  # noqa: E402
+import tasks  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from harness import Client, Standalone, eventually  # noqa: E402
 
@@ -241,21 +248,35 @@ def main() -> None:
     parser.add_argument("--idle-secs", type=float, default=15)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--systems", default="sqlite,postgres")
+    parser.add_argument("--only", choices=("systems", "tasks", "files"), help="measure this part alone")
     parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
     options = parser.parse_args()
     kinds = tuple(options.kinds.split(","))
     systems = {"sqlite": sqlite_system, "postgres": postgres_system}
-    results = {
-        name: measure(name, systems[name], kinds, options.rounds, options.idle_secs)
-        for name in options.systems.split(",")
-    }
+    results: dict[str, dict] = {}
+    if options.only in (None, "systems"):
+        for name in options.systems.split(","):
+            results[name] = measure(name, systems[name], kinds, options.rounds, options.idle_secs)
+    parts: dict[str, float] = {}
+    if options.only in (None, "tasks"):
+        parts |= tasks.measure()
+    if options.only in (None, "files"):
+        with tempfile.TemporaryDirectory(prefix="tradewind-bench.") as folder:
+            parts |= files.measure(Path(folder) / "s", cpu_seconds, max(options.idle_secs, 30))
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, medians of {options.rounds} rounds\n")
-    columns = list(results)
-    print("| figure | " + " | ".join(columns) + " |")
-    print("|---|" + "---|" * len(columns))
-    for figure in results[columns[0]]:
-        row = " | ".join(f"{results[name][figure]:.2f}" for name in columns)
-        print(f"| {figure} | {row} |")
+    if results:
+        columns = list(results)
+        print("| figure | " + " | ".join(columns) + " |")
+        print("|---|" + "---|" * len(columns))
+        for figure in results[columns[0]]:
+            row = " | ".join(f"{results[name][figure]:.2f}" for name in columns)
+            print(f"| {figure} | {row} |")
+        print()
+    if parts:
+        print("| figure | |\n|---|---|")
+        for figure, value in parts.items():
+            print(f"| {figure} | {value:.2f} |")
+        results["parts"] = parts
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(results, indent=2))
     print(f"\nwritten to {options.out}", file=sys.stderr)

@@ -62,6 +62,12 @@ warnings.warn("this is old")
 with DAG("warns", schedule="@daily", start_date=datetime(2020, 1, 1), end_date=datetime(2021, 1, 1)):
     BashOperator(task_id="a", bash_command="true")
 """,
+    "old.py": """from datetime import datetime
+from airflow import DAG
+from airflow.operators.bash import BashOperator
+with DAG("old", schedule_interval="@daily", start_date=datetime(2026, 1, 1), catchup=False):
+    BashOperator(task_id="a", bash_command="true")
+""",
     "berlin.yaml": """dag_id: berlin
 schedule: "0 9 * * *"
 timezone: Europe/Berlin
@@ -95,6 +101,8 @@ EXPECTED = {
     ("duplicate-dag-id", "x_other.py", None),
     ("python-warning", "warns.py", 5),
     ("never-runs", "warns.py", 6),
+    ("deprecated-name", "old.py", 3),
+    ("deprecated-name", "old.py", 4),
     ("unknown-connection", "berlin.yaml", 6),
     ("unknown-pool", "berlin.yaml", 6),
 }
@@ -153,7 +161,26 @@ def test_findings_say_what_and_how_to_mend_it(spoiled: dict) -> None:
     assert "exit code 3" in found["import-error", "crash.py"]["message"]
     backlog = int(re.search(r"makes (\d+) runs", found["catchup-backlog", "uses.py"]["message"])[1])
     assert backlog > 300
+    old = [finding for finding in spoiled["findings"] if finding["file"] == "all/old.py"]
+    assert [finding["mend"] for finding in old] == [
+        "use airflow.providers.standard.operators.bash.BashOperator",
+        "use DAG(schedule=)",
+    ]
     assert "lines 5, 7" in found["duplicate-dag-id", "twice.py"]["message"]
+
+
+def test_deprecated_names_are_part_of_the_import_report(system: Standalone) -> None:
+    system.write("old.py", FILES["old.py"])
+    client = system.client
+    names = eventually("the names", lambda: client.json("dags", "list-import-errors", "--deprecations"))
+    expected = [("airflow.operators.bash.BashOperator", 3), ("DAG(schedule_interval=)", 4)]
+    assert [(name["old"], name["line"]) for name in names] == expected  # type: ignore[attr-defined]
+    listing = client.run("dags", "list-import-errors")
+    assert "Deprecated names" in listing and "DAG(schedule=)" in listing
+    assert client.json("dags", "list-import-errors") == [], "they are no errors"
+    assert any("is deprecated: use" in line for line in client.json("dags", "details", "old")["warnings"])
+    local = client.json("dags", "list-import-errors", "--deprecations", "--local", str(system.dags))
+    assert local == names
 
 
 def test_the_next_five_runs_are_in_the_zone_of_the_dag(spoiled: dict) -> None:
@@ -369,7 +396,7 @@ class Watch:
             return self.process.text().find(f"{what} ", begin) + 1
 
         try:
-            end = int(str(eventually(f"{what}", there)))
+            end = int(str(eventually(f"{what}", there, patience=180)))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.process.tail()}") from None
         self._read = end + len(what)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,8 @@ LOADED = {
     "for _ in range(20):\n    threading.Thread(target=time.sleep, args=(1000,)).start()\n",
     "printer": "import os\nfor _ in range(100):\n    os.write(1, b'x' * (1 << 20))\n",
     "forks": "import os, time\n"
-    "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(1000)\n    os._exit(0)\n",
+    "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+    "        open('PIDS', 'a').write(f'{os.getpid()}\\n')\n        time.sleep(1000)\n    os._exit(0)\n",
     "chdir": "import os, sys, signal\nos.chdir('/')\nsys.path.insert(0, '/changed/at/import')\n"
     "os.environ['CHANGED_AT_IMPORT'] = 'yes'\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
     "closes_streams": "import os\nos.close(1)\nos.close(2)\n",
@@ -57,16 +56,13 @@ REFUSED = {
     ),
 }
 
-MARK = "TRADEWIND_GUEST_JOB"
-
-
 @pytest.fixture(scope="module")
 def spoiled(tmp_path_factory: pytest.TempPathFactory):
     env = {"TRADEWIND__DAGS__PARSE_TIMEOUT_SECS": "6", "TRADEWIND__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false"}
     with standalone(tmp_path_factory.mktemp("files"), **env) as system:
         system.write("aaa_good.py", DAG % "good")
         for name, text in LOADED.items():
-            system.write(f"{name}.py", text + DAG % name)
+            system.write(f"{name}.py", text.replace("PIDS", str(system.folder / "pids")) + DAG % name)
         for name, (text, _) in REFUSED.items():
             system.write(f"{name}.py", text + DAG % name)
         system.write("one.py", DAG % "same")
@@ -97,10 +93,12 @@ def test_two_files_with_one_dag_id_name_each_other(spoiled: Standalone) -> None:
 
 def test_the_next_file_and_its_tasks_see_nothing_of_it(spoiled: Standalone) -> None:
     """What a file changes at import stays in its own processes."""
-    for dag_id in ("good", "chdir"):
+    runs = {}
+    for dag_id in ("good", *LOADED):
         spoiled.client.wait_for_dag(dag_id)
-        run_id = spoiled.client.trigger(dag_id)
-        assert spoiled.client.finish(dag_id, run_id) == "success"
+        runs[dag_id] = spoiled.client.trigger(dag_id)
+    for dag_id, run_id in runs.items():
+        assert spoiled.client.finish(dag_id, run_id) == "success", dag_id
     run_id = spoiled.client.trigger("good")
     assert spoiled.client.finish("good", run_id) == "success"
     seen = spoiled.client.xcom("good", run_id, "t")
@@ -110,22 +108,15 @@ def test_the_next_file_and_its_tasks_see_nothing_of_it(spoiled: Standalone) -> N
 
 
 def test_nothing_of_a_parse_stays_behind(spoiled: Standalone) -> None:
-    """What a file forked is gone soon after its parse."""
+    """What a file forked, and that left its group and session, is gone soon after the parse."""
+    spoiled.client.wait_for_dag("forks")
+    pids = [int(line) for line in (spoiled.folder / "pids").read_text().split()]
+    assert pids
+    eventually("the end of what the file forked", lambda: not any(alive(pid) for pid in pids), 30)
 
-    def strays() -> list[str]:
-        found = []
-        for process in Path("/proc").iterdir():
-            if process.name.isdigit():
-                try:
-                    text = (process / "environ").read_bytes()
-                except OSError:
-                    continue
-                if str(spoiled.home).encode() in text and b"TRADEWIND_GUEST_ZYGOTE" in text:
-                    name = (process / "cmdline").read_bytes()
-                    found.append(f"{process.name} {os.fsdecode(name)[:40]}")
-        return found
 
-    before = strays()
-    spoiled.write("forks.py", LOADED["forks"] + DAG % "forks" + "# changed\n")
-    time.sleep(3)
-    eventually("the end of what the file forked", lambda: len(strays()) <= len(before), 20)
+def alive(pid: int) -> bool:
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False

@@ -49,6 +49,15 @@ with DAG("versions", schedule=None):
     report()
 """
 
+LARGE = """
+dag_id: large
+schedule: null
+tasks:
+  - id: big
+    operator: bash
+    command: head -c 2000000 /dev/zero | tr '\\0' 'n'
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -59,6 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for n in range(30)
     )
     (made.dags / "chain.yaml").write_text(CHAIN.format(tasks=tasks))
+    (made.dags / "large.yaml").write_text(LARGE)
     (made.dags / "ledger.py").write_text(LEDGER.format(folder=folder))
     try:
         made.start()
@@ -78,6 +88,14 @@ def test_one_scheduler_leads_and_one_stands_by(cluster: Cluster) -> None:
         ),
     )
     assert roles
+
+
+def test_a_large_xcom_without_shared_storage_names_the_options(cluster: Cluster) -> None:
+    cluster.client.wait_for_dag("large")
+    run_id = cluster.client.trigger("large")
+    assert cluster.client.finish("large", run_id) == "failed"
+    note = cluster.client.tasks("large", run_id)["big"]["note"]
+    assert "xcom.inline_max_bytes" in note and "xcom.storage_url" in note, note
 
 
 def test_the_example_runs_and_ml_tasks_stay_on_ml_workers(cluster: Cluster) -> None:

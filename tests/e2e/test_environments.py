@@ -194,7 +194,7 @@ def wait_for_dag(system: Standalone, dag_id: str) -> None:
 
 def report(system: Standalone, dag_id: str) -> dict:
     run_id = system.client.trigger(dag_id)
-    assert system.client.finish(dag_id, run_id) == "success"
+    assert system.client.finish(dag_id, run_id, BUILD_PATIENCE) == "success"
     return system.client.xcom(dag_id, run_id, "report")
 
 
@@ -206,8 +206,8 @@ def test_incompatible_versions_run_side_by_side(system: Standalone) -> None:
     wait_for_dag(system, "new_library")
     client = system.client
     old_run, new_run = client.trigger("old_library"), client.trigger("new_library")
-    assert client.finish("old_library", old_run) == "success"
-    assert client.finish("new_library", new_run) == "success"
+    assert client.finish("old_library", old_run, BUILD_PATIENCE) == "success"
+    assert client.finish("new_library", new_run, BUILD_PATIENCE) == "success"
     old, new = client.xcom("old_library", old_run, "report"), client.xcom("new_library", new_run, "report")
     assert (old["humanize"], new["humanize"]) == ("3.14.0", "4.9.0")
     assert len({own, old["prefix"], new["prefix"]}) == 3
@@ -251,7 +251,7 @@ def test_timetables_triggers_and_callbacks_use_the_environment(system: Standalon
     assert str(day).startswith("2090-01-14")
     note = tmp_path / "note"
     run_id = system.client.trigger("waits", "--conf", json.dumps({"note": str(note)}))
-    assert system.client.finish("waits", run_id) == "success"
+    assert system.client.finish("waits", run_id, BUILD_PATIENCE) == "success"
     assert system.client.xcom("waits", run_id, "wait") == "3.14.0"
     eventually("the callback", note.exists)
     assert note.read_text() == "3.14.0"
@@ -261,7 +261,7 @@ def test_a_changed_definition_is_a_new_version(system: Standalone) -> None:
     wait_for_dag(system, "old_library")
     before = {dag: system.client.dag(dag)["version"] for dag in ("old_library", "new_library", "plain")}
     run_id = system.client.trigger("old_library")
-    assert system.client.finish("old_library", run_id) == "success"
+    assert system.client.finish("old_library", run_id, BUILD_PATIENCE) == "success"
     system.write("old/requirements.txt", "humanize==4.0.0\n")
     eventually(
         "a new version",
@@ -275,7 +275,7 @@ def test_a_changed_definition_is_a_new_version(system: Standalone) -> None:
     # A run that goes on does so in the environment that it began in.
     system.client.run("tasks", "clear", "old_library", "--run-id", run_id, "--yes")
     eventually("the run starts again", lambda: system.client.run_state("old_library", run_id) != "success")
-    assert system.client.finish("old_library", run_id) == "success"
+    assert system.client.finish("old_library", run_id, BUILD_PATIENCE) == "success"
     assert system.client.xcom("old_library", run_id, "report")["humanize"] == "3.14.0"
 
 

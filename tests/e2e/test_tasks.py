@@ -48,14 +48,6 @@ with DAG("behaviour", schedule=None, start_date=datetime(2026, 1, 1), catchup=Fa
     failed >> after_failure
     [retried, after_skip, after_failure] >> cleanup
 
-with DAG("big_xcom", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
-
-    @task
-    def too_large():
-        return "x" * 3_000_000
-
-    too_large()
-
 with DAG("waiting", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
     first = BashOperator(
         task_id="first", bash_command="until [ -e {folder}/go ]; do sleep 0.05; done; echo went", pool="single"
@@ -105,12 +97,6 @@ def test_templates_see_xcoms_and_logs_hold_the_output(ready: Standalone, behaved
     assert ready.client.xcom("behaviour", behaved, "cleanup") == "2"
     assert "not yet" in ready.client.run("tasks", "logs", "behaviour", behaved, "retried", "--try", "1")
     assert "no use trying again" in ready.client.run("tasks", "logs", "behaviour", behaved, "failed")
-
-
-def test_an_oversized_xcom_fails_with_its_limit(ready: Standalone) -> None:
-    run_id = ready.client.trigger("big_xcom")
-    assert ready.client.finish("big_xcom", run_id) == "failed"
-    assert "xcom.inline_max_bytes" in ready.client.run("tasks", "logs", "big_xcom", run_id, "too_large")
 
 
 def test_why_names_what_a_task_waits_for(ready: Standalone) -> None:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE), str(HERE / "dags")]
 
 from harness import Client, Standalone, eventually  # noqa: E402
 from servers import USER, Ftp, Mail, Ssh, Web, aws_server, ftp_server, mail_server, ssh_server, web_server  # noqa: E402
+
+#: Where buckets need no location.
+REGION = "us-east-1"
 
 #: How long all DAGs together may take, on a machine that does other things, too.
 PATIENCE = float(os.environ.get("TRADEWIND_TEST_PROVIDERS_PATIENCE", "600"))
@@ -58,6 +61,11 @@ class World:
     def boto(self, service: str) -> Any:
         return boto3.client(service, **aws_arguments(self.aws))
 
+    def notes(self, dag_id: str) -> list[dict[str, str]]:
+        """What the listener of the plugins folder heard about a DAG."""
+        lines = (self.scratch / "notes.jsonl").read_text().splitlines()
+        return [note for note in map(json.loads, lines) if note["dag"] == dag_id]
+
     def run(self, dag_id: str, system: str = "main") -> Run:
         return Run(self.systems[system].client, dag_id, self.runs[system, dag_id])
 
@@ -84,7 +92,7 @@ class Run:
         return self._xcoms
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
-        return next(row["value"] for row in self.xcoms() if (row["task_id"], row["key"]) == (task_id, key))
+        return plain(next(row["value"] for row in self.xcoms() if (row["task_id"], row["key"]) == (task_id, key)))
 
     def log(self, task_id: str) -> str:
         return self.client.run("tasks", "logs", self.dag_id, self.run_id, task_id)
@@ -99,10 +107,19 @@ class Run:
         assert not wrong, f"{self.dag_id}: {wrong}\n{logs}"
 
 
+def plain(value: Any) -> Any:
+    """An XCom's value without what Airflow wraps tuples and the like in."""
+    if isinstance(value, dict):
+        if value.get("__classname__", "").startswith("builtins."):
+            return plain(value["__data__"])
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
 def aws_arguments(address: str) -> dict[str, str]:
     return {
         "endpoint_url": address,
-        "region_name": "eu-west-1",
+        "region_name": REGION,
         "aws_access_key_id": "test",
         "aws_secret_access_key": "test",
     }
@@ -159,27 +176,30 @@ def main_system(world: World) -> Standalone:
             **aws_arguments(world.aws),
         },
         AIRFLOW_CONN_ENV_URI=uri,
-        AIRFLOW_CONN_ENV_JSON=as_json,
         AIRFLOW_CONN_IN_STORE_AND_ENV="http://by-env",
         AIRFLOW_CONN_EVERYWHERE="http://by-env",
         AIRFLOW_VAR_IN_STORE_AND_ENV="by-env",
         AIRFLOW_VAR_EVERYWHERE="by-env",
-        AIRFLOW_VAR_ONLY_ENV="by-env",
         AIRFLOW_VAR_ENV_API_KEY=world.secrets["env_variable"],
         AIRFLOW_VAR_SHAPE={"side": 4},
         # FTP, S3 and the like are on this machine: no proxy.
         NO_PROXY="*",
     )
-    system = Standalone(world.folder / "main", {**env, **PATIENT})
+    # As a worker of Airflow has them: variables of the process itself.
+    process = {
+        "AIRFLOW_CONN_ENV_JSON": json.dumps(as_json),
+        "AIRFLOW_VAR_ONLY_ENV": "by-env",
+        "AIRFLOW_VAR_EVERYWHERE": "by the process, but worker.env wins",
+        "AIRFLOW__CORE__FERNET_KEY": "not for user code",
+    }
+    system = Standalone(world.folder / "main", {**env, **process, **PATIENT})
     shutil.copytree(HERE / "dags", system.dags, dirs_exist_ok=True)
     return system
 
 
 def storage_system(world: World) -> Standalone:
     """XComs in S3, and AWS Systems Manager for secrets."""
-    world.boto("s3").create_bucket(
-        Bucket="xcoms", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    world.boto("s3").create_bucket(Bucket="xcoms")
     client = world.boto("ssm")
     client.put_parameter(Name="/airflow/connections/from_backend", Value="http://by-ssm", Type="SecureString")
     client.put_parameter(Name="/airflow/variables/from_backend", Value="by-ssm", Type="SecureString")
@@ -237,7 +257,7 @@ def service(name: str, scheme: str) -> str:
 
 
 def add_aws(client: Client, world: World) -> None:
-    extra = {"endpoint_url": world.aws, "region_name": "eu-west-1"}
+    extra = {"endpoint_url": world.aws, "region_name": REGION}
     client.run(
         "connections", "add", "aws_default", "--conn-type", "aws", "--conn-login", "test", "--conn-password", "test",
         "--conn-extra", json.dumps(extra),
@@ -253,7 +273,6 @@ def fill_store(client: Client, world: World) -> None:
         "pg": service("POSTGRES", "postgres"),
         "maria": service("MYSQL", "mysql"),
         "maria_bulk": service("MYSQL", "mysql") + "?local_infile=true",
-        "lite": f"sqlite:///{world.scratch}/lite.db",
         "web": web,
         "ftp": f"ftp://{USER}:{world.ftp.password}@127.0.0.1:{world.ftp.port}",
     }
@@ -262,8 +281,9 @@ def fill_store(client: Client, world: World) -> None:
     local = {"host": "127.0.0.1", "login": USER}
     api = f"http://127.0.0.1:{world.web.port}"
     objects = {
+        "lite": {"conn_type": "sqlite", "host": f"{world.scratch}/lite.db"},
         "redis": {"conn_type": "redis", "host": "127.0.0.1", "port": redis.port, "password": redis.password,
-                  "extra": {"db": 0}},
+                  "extra": {"db": 0, "decode_responses": True}},
         "smtp_default": {**local, "conn_type": "smtp", "port": world.mail.port, "password": world.mail.password,
                          "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "tradewind@example.com"}},
         "sftp": {**local, "conn_type": "sftp", "port": world.ssh.port, "password": world.ssh.password,
@@ -312,12 +332,32 @@ def finish_all(world: World) -> None:
     """Waits for the end of every run. What became of it is for the tests."""
     deadline = time.monotonic() + PATIENCE
     open_runs = dict(world.runs)
+    arrivals = late_arrivals(world)
     while open_runs:
+        for (dag_id, task_id), arrive in list(arrivals.items()):
+            run_id = world.runs["main", dag_id]
+            if world.systems["main"].client.states(dag_id, run_id)[task_id] == "deferred":
+                arrive()
+                del arrivals[dag_id, task_id]
         assert time.monotonic() < deadline, f"these runs do not end: {unfinished(world, open_runs)}"
         for (name, dag_id), run_id in list(open_runs.items()):
             if world.systems[name].client.run_state(dag_id, run_id) in ("success", "failed"):
                 del open_runs[name, dag_id]
         time.sleep(0.5)
+
+
+def late_arrivals(world: World) -> dict[tuple[str, str], Callable[[], object]]:
+    """What sensors wait for: it comes when they have been deferred."""
+
+    def send() -> None:
+        client = world.boto("sqs")
+        client.send_message(QueueUrl=client.get_queue_url(QueueName="deferred")["QueueUrl"], MessageBody="late")
+
+    return {
+        ("amazon_s3", "deferred"): lambda: world.boto("s3").put_object(Bucket="harbour", Key="late/x.txt", Body=b"late"),
+        ("amazon_messages", "receive_deferred"): send,
+        ("standard", "deferred"): lambda: (world.scratch / "flag").touch(),
+    }
 
 
 def unfinished(world: World, runs: dict[tuple[str, str], str]) -> dict[str, dict[str, str]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from typing import Any
 
 import pytest
+import table
 from conftest import World, service
 from servers import USER
 
@@ -23,7 +25,7 @@ def test_sql(world: World, dag_id: str, hook: str) -> None:
     run = world.run(dag_id)
     run.expect(check_fails="failed", empty="skipped")
     rows = run.xcom("select")
-    assert [list(row) for row in rows][:2] == [["bananas", 20], ["cherries", 30]]
+    assert rows[:2] == [["bananas", 20], ["cherries", 30]]
     assert run.xcom("with_hook") == {"first": [dag_id, 10], "sum": 150, "hook": hook}
     assert "Test failed" in run.log("check_fails")
 
@@ -32,8 +34,7 @@ def test_generic_transfer(world: World) -> None:
     run = world.run("sql_transfer")
     run.expect()
     # Over pages, which triggers have read.
-    assert [list(row) for row in run.xcom("count")] == [[25, "city 9"]]
-    assert "deferr" in run.log("to_sqlite").lower()
+    assert run.xcom("count") == [[25, "city 9"]]
 
 
 # --- HTTP, mail, Slack ----------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def test_http(world: World) -> None:
     run.expect(refused="failed")
     posted = run.xcom("post")
     assert (posted["method"], json.loads(posted["body"])) == ("POST", {"day": run.run_id})
-    assert (posted["user"], posted["password"]) == (USER, "***") or posted["password"] == world.secrets["web"]
+    assert [request["password"] for request in world.web.at("/echo/http")] == [world.secrets["web"]]
     assert run.xcom("deferred") == {"who": "deferred"}
     assert run.xcom("pages") == [1, 2, 3]
     assert run.xcom("with_hook") == {"method": "PUT", "user": USER}
@@ -102,13 +103,12 @@ def read(world: World, bucket: str, key: str) -> str:
 def test_s3(world: World) -> None:
     run = world.run("amazon_s3")
     run.expect()
-    assert read(world, "harbour", f"in/{run.run_id}.txt") == "a,1\nb,2\n"
-    assert read(world, "harbour", "out/sorted.txt") == "b,2\na,1\n"
-    assert sorted(run.xcom("names")) == ["out/copy.txt", "out/sorted.txt"]
+    assert read(world, "harbour", f"in/{run.run_id}.txt") == "a,1\nb,2"
+    assert read(world, "harbour", "out/transformed.txt") == "a,1\nb,2"
+    assert sorted(run.xcom("names")) == ["out/copy.txt", "out/transformed.txt"]
     assert run.xcom("with_hook") == {"read": "from the hook", "exists": False}
     keys = [found["Key"] for found in world.boto("s3").list_objects_v2(Bucket="harbour", Prefix="out/")["Contents"]]
-    assert keys == ["out/sorted.txt"]
-    assert "trigger" in run.log("deferred").lower()
+    assert keys == ["out/transformed.txt"]
 
 
 def test_messages(world: World) -> None:
@@ -183,7 +183,7 @@ def test_ftp(world: World) -> None:
     run.expect()
     assert (world.ftp.root / "put.txt").read_text() == "by ftp"
     assert (world.scratch / "from_ftp.txt").read_text() == "by ftp"
-    assert run.xcom("with_hook") == 6
+    assert "put.txt" in run.xcom("with_hook")
 
 
 def test_object_storage(world: World) -> None:
@@ -195,14 +195,42 @@ def test_object_storage(world: World) -> None:
     assert (world.scratch / "storage/back.txt").read_text() == "local"
 
 
+# --- triggers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"),
+    [
+        ("amazon_messages", "receive_deferred"),
+        ("amazon_s3", "deferred"),
+        ("files_sftp", "deferred"),
+        ("files_ssh", "job"),
+        ("http", "deferred"),
+        ("http", "deferred_sensor"),
+        ("redis", "wait"),
+        ("secrets", "in_trigger"),
+        ("sql_transfer", "to_sqlite"),
+        ("standard", "deferred"),
+    ],
+)
+def test_deferred_tasks_ran_in_parts(world: World, dag_id: str, task_id: str) -> None:
+    """A listener hears of each part: before the trigger, and after it."""
+    assert world.run(dag_id).states[task_id] == "success"
+    events = [note["event"] for note in world.notes(dag_id) if note["task"] == task_id]
+    assert events.count("running") >= 2, events
+    assert events.count("success") == 1
+
+
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
 def test_redis(world: World) -> None:
     run = world.run("redis")
-    run.expect()
+    run.expect(hear="failed")
     assert run.xcom("with_hook") == "a value"
-    assert re.search(r"publish speaks", run.log("hear") + str(run.xcoms()))
+    assert run.xcom("wait") == "publish speaks"
+    assert "b'publish speaks'" in run.log("hear")
+    assert "Cannot serialize object of type <class 'bytes'>" in run.log("hear")
 
 
 def test_standard(world: World) -> None:
@@ -252,6 +280,13 @@ RENDERED: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+#: Why they failed, where it is not for want of a connection.
+REASONS = {
+    "docker": "Failed to establish connection to any given Docker hosts",
+    "spark": "No such file or directory: 'spark-submit'",
+}
+
+
 @pytest.mark.parametrize("dag_id", sorted(RENDERED))
 def test_rendered_where_no_service_can_be_had(world: World, dag_id: str) -> None:
     run = world.run(dag_id)
@@ -259,7 +294,7 @@ def test_rendered_where_no_service_can_be_had(world: World, dag_id: str) -> None
     for task, fields in RENDERED[dag_id].items():
         rendered = run.rendered(task)
         assert {name: rendered[name] for name in fields} == fields, task
-        assert "isn't defined" in run.log(task), f"{task} failed for another reason:\n{run.log(task)[-3000:]}"
+        assert REASONS.get(task, "isn't defined") in run.log(task), f"{task} failed for another reason:\n{run.log(task)[-3000:]}"
 
 
 #: Modules that need a package or provider which is not among requirements.in, by the name that is missing.
@@ -280,5 +315,16 @@ def test_every_module_imports(world: World) -> None:
         if not (OPTIONAL.search(error) and re.match("ModuleNotFoundError|AirflowOptionalProviderFeature", error))
     }
     assert wrong == {}
-    assert found["google"]["modules"] > 200
-    assert found["amazon"]["modules"] > 200
+    assert found["google"]["modules"] > 150
+    assert found["amazon"]["modules"] > 150
+
+
+def test_the_page_says_what_was_run(world: World) -> None:
+    """docs/providers.md holds what the runs of this very test have shown, at the pinned versions."""
+    text = (table.HERE / "requirements.txt").read_text()
+    assert all(f"{table.PREFIX}{name}=={pin}" in text for name, pin in table.pinned().items())
+    assert set(table.AGAINST) | set(table.BESIDES) <= set(table.pinned())
+    new = table.page(table.rows(world))
+    if os.environ.get("TRADEWIND_WRITE_DOCS"):
+        table.PAGE.write_text(new)
+    assert table.PAGE.read_text() == new, "write it anew: TRADEWIND_WRITE_DOCS=1 tests/providers/run.sh"

@@ -31,12 +31,18 @@ VARIABLES = {
 def test_precedence_in_tasks(world: World) -> None:
     run = world.run("secrets")
     run.expect()
-    assert run.xcom("look") == {"connections": CONNECTIONS, "variables": VARIABLES, "missing": "the default"}
+    assert run.xcom("look") == {"connections": CONNECTIONS, "variables": VARIABLES, "hidden": None, "missing": "the default"}
 
 
 def test_precedence_in_triggers(world: World) -> None:
     found = world.run("secrets").xcom("in_trigger")
     assert found == {"connections": CONNECTIONS, "variables": VARIABLES}
+
+
+def test_a_file_reads_them_when_it_is_loaded(world: World) -> None:
+    assert world.systems["main"].client.json("dags", "details", "secrets")["description"] == (
+        "by-backend by-env by-store by-env-json by-store"
+    )
 
 
 def test_precedence_in_templates(world: World) -> None:
@@ -48,6 +54,10 @@ def test_connections_of_the_environment_have_all_fields(world: World) -> None:
         "uri": ["postgres", "env-user", 5433, "things", {"sslmode": "require"}],
         "json": ["mysql", "env-user", 3307, "things", {"charset": "utf8"}],
     }
+
+
+def test_tasks_list_the_keys_of_the_store(world: World) -> None:
+    assert world.run("secrets").xcom("keys") == ["in_store", "in_store_and_env"]
 
 
 def test_tasks_write_variables(world: World) -> None:
@@ -88,10 +98,10 @@ def test_plugins_folder(world: World) -> None:
     run = world.run("plugins")
     run.expect(fails="failed")
     assert run.xcom("macro") == "PLUGINS!"
-    notes = [json.loads(line) for line in (world.scratch / "notes.jsonl").read_text().splitlines()]
-    heard = [(note["task"], note["event"]) for note in notes if note["dag"] == "plugins"]
+    notes = world.notes("plugins")
+    heard = [(note["task"], note["event"]) for note in notes]
     assert sorted(heard) == [("fails", "failed"), ("fails", "running"), ("macro", "running"), ("macro", "success")]
-    [failed] = [note for note in notes if note["dag"] == "plugins" and note["event"] == "failed"]
+    [failed] = [note for note in notes if note["event"] == "failed"]
     assert failed["error"] == "no luck"
 
 

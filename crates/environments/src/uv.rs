@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group, setpriority_pgrp};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -17,8 +17,6 @@ use crate::EnvironmentError;
 
 /// How much of its output is kept for a message.
 const KEPT_LINES: usize = 200;
-/// How much a build stands back.
-const NICE: i32 = 10;
 /// What a build may see of our environment; it may run code of packages, so secrets must not be among it.
 const INHERITED: [&str; 27] = [
     "PATH",
@@ -114,10 +112,6 @@ impl Uv<'_> {
             .spawn()
             .map_err(failed)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).map(Group);
-        if let Some(Group(group)) = &group {
-            // Compiling a thousand modules must not take the machine from tasks that run; that it cannot be is no harm.
-            let _ = setpriority_pgrp(Some(*group), NICE);
-        }
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let whole = async { tokio::join!(child.wait(), lines(stdout), lines(stderr)) };
         let ended = tokio::time::timeout_at(self.until.into(), whole).await;

@@ -1,9 +1,14 @@
 //! The log lines of one attempt that are still to be sent: bounded, without I/O.
 
+use std::collections::VecDeque;
+
 /// Largest batch of one call.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// Most bytes that wait; what comes beyond is lost, with a mark.
 pub(crate) const BUFFER_BYTES: usize = 4 << 20;
+
+/// Most bytes of the end of a log that is too long.
+pub(crate) const TAIL_BYTES: usize = 32 << 10;
 
 /// A batch on its way. It is the same until it is acknowledged, since its call may be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,11 +91,47 @@ impl LogBuffer {
         }
     }
 
+    /// Forgets what is not acknowledged, and hands it over: what comes next begins where the log stands.
+    pub(crate) fn rewind(&mut self) -> Vec<u8> {
+        let mut rest = self.batch.take().map(|batch| batch.data).unwrap_or_default();
+        rest.append(&mut self.waiting);
+        self.lost = 0;
+        rest
+    }
+
     /// Forgets everything: nobody takes the log any more.
     pub(crate) fn discard(&mut self) {
         self.waiting = Vec::new();
         self.batch = None;
         self.lost = 0;
+    }
+}
+
+/// The last lines of a log that became too long: what a task says at its end is what people look for.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Tail {
+    /// Takes a line with its line end; older ones go for it.
+    pub(crate) fn push(&mut self, line: &[u8]) {
+        self.lines.push_back(line.to_vec());
+        self.bytes += line.len();
+        while self.bytes > TAIL_BYTES
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.left_out += 1;
+        }
+    }
+
+    /// How many lines are left out, and those that are not.
+    pub(crate) fn take(&mut self) -> (u64, Vec<u8>) {
+        let tail = std::mem::take(self);
+        (tail.left_out, tail.lines.into_iter().flatten().collect())
     }
 }
 
@@ -100,6 +141,34 @@ mod tests {
 
     fn mark(lost: u64) -> Vec<u8> {
         format!("lost {lost}\n").into_bytes()
+    }
+
+    #[test]
+    fn a_tail_keeps_the_last_lines() {
+        let mut tail = Tail::default();
+        for n in 0..10_000 {
+            tail.push(format!("{n:09}\n").as_bytes());
+        }
+        let (left_out, lines) = tail.take();
+        assert_eq!(lines.len() / 10 + usize::try_from(left_out).unwrap(), 10_000);
+        assert!(lines.len() <= TAIL_BYTES && lines.len() > TAIL_BYTES - 20);
+        assert!(lines.ends_with(b"000009999\n"));
+        tail.push(&vec![b'x'; 2 * TAIL_BYTES]);
+        assert_eq!(tail.take(), (1, Vec::new()));
+    }
+
+    #[test]
+    fn what_was_refused_is_handed_over() {
+        let mut buffer = LogBuffer::default();
+        buffer.push(b"one\n", mark);
+        buffer.next_batch().unwrap();
+        buffer.acknowledge();
+        buffer.push(b"two\n", mark);
+        buffer.next_batch().unwrap();
+        buffer.push(b"three\n", mark);
+        assert_eq!(buffer.rewind(), b"two\nthree\n");
+        buffer.push(b"end\n", mark);
+        assert_eq!(buffer.next_batch(), Some(Batch { offset: 4, data: b"end\n".to_vec() }));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tradewind_secrets::Masker;
 use tradewind_types::{ErrorCode, Timestamp};
 
 use crate::{
-    log_buffer::{Batch, LogBuffer},
+    log_buffer::{Batch, LogBuffer, Tail},
     remote::Remote,
 };
 
@@ -85,6 +85,8 @@ struct State {
     failing: Option<Instant>,
     /// The attempt is over: everything goes now.
     ending: bool,
+    /// The log is too long: only its last lines are kept, for the end.
+    cut: Option<Tail>,
     /// Nobody takes the log any more.
     refused: bool,
 }
@@ -131,6 +133,10 @@ impl TaskLog {
                 if state.refused {
                     return;
                 }
+                if let Some(tail) = &mut state.cut {
+                    tail.push(bytes);
+                    return;
+                }
                 if state.buffer.has_room(bytes.len()) {
                     state.buffer.push(bytes, mark);
                     self.0.begun.notify_one();
@@ -158,7 +164,7 @@ impl TaskLog {
         let sender = {
             let mut state = self.0.lock();
             state.ending = true;
-            state.buffer.close(mark);
+            state.close();
             state.sender.take()
         };
         let Some(mut sender) = sender else { return };
@@ -166,6 +172,28 @@ impl TaskLog {
         if tokio::time::timeout(patience, &mut sender).await.is_err() {
             sender.abort();
             tracing::warn!("the end of a task's log could not be delivered in time; it is lost");
+        }
+    }
+}
+
+impl State {
+    /// The log is over its limit: what comes now is its end.
+    fn cut(&mut self, why: &str) {
+        let refused = self.buffer.rewind();
+        let mut tail = Tail::default();
+        refused.split_inclusive(|byte| *byte == b'\n').for_each(|line| tail.push(line));
+        self.cut = Some(tail);
+        let line = Line::remark("warning", format!("{why}; of what follows, only the last lines are kept"));
+        self.buffer.push(&encode(&line, &line.message), mark);
+    }
+
+    /// Nothing more comes.
+    fn close(&mut self) {
+        self.buffer.close(mark);
+        if let Some((left_out, lines)) = self.cut.as_mut().map(Tail::take) {
+            let line = Line::remark("warning", format!("{left_out} log lines are left out here"));
+            self.buffer.push(&encode(&line, &line.message), mark);
+            self.buffer.push(&lines, mark);
         }
     }
 }
@@ -202,17 +230,27 @@ impl Inner {
                     () = self.wake.notified() => {}
                 }
             }
-            let Some(Batch { offset, data }) = self.lock().buffer.next_batch() else {
-                continue;
+            let (batch, cut) = {
+                let mut state = self.lock();
+                (state.buffer.next_batch(), state.cut.is_some())
             };
-            match self.remote.append_log(offset, data).await {
+            let Some(Batch { offset, data }) = batch else { continue };
+            match self.remote.append_log(offset, data, cut).await {
                 Ok(()) => {
                     pause = BACKOFF.0;
                     let mut state = self.lock();
                     state.failing = None;
                     state.buffer.acknowledge();
                 }
-                // Over `scheduler.log_max_bytes`: the scheduler has put its mark at the end. Or the attempt is over.
+                // Over `scheduler.log_max_bytes`.
+                Err(error) if error.code == ErrorCode::TooLarge && !cut => {
+                    let mut state = self.lock();
+                    state.cut(&error.message);
+                    if state.ending {
+                        state.close();
+                    }
+                }
+                // The attempt is over, or even the end does not fit.
                 Err(error)
                     if matches!(error.code, ErrorCode::TooLarge | ErrorCode::StaleAttempt | ErrorCode::NotFound) =>
                 {

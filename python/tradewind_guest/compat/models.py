@@ -12,6 +12,7 @@ from tradewind_guest.compat import redirects, report
 def install() -> None:
     """Have the modules changed when they are first imported."""
     redirects.after_import("airflow.models.variable", _change_variable)
+    redirects.after_import("airflow.models.connection", _change_connection)
     redirects.after_import("airflow.sdk.bases.hook", _change_hook)
     redirects.after_import("airflow.secrets.base_secrets", _change_secrets_backend)
 
@@ -42,6 +43,26 @@ def _change_variable(module: Any) -> None:
             raise missing from None
 
     kind.get = classmethod(get_or_key_error)
+
+
+def _change_connection(module: Any) -> None:
+    """A connection that is made, not asked for: the tables that its class refers to must be known first."""
+    kind = module.Connection
+    original = kind.__init__
+
+    @functools.wraps(original)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        _import_all_models()
+        original(self, *args, **kwargs)
+
+    kind.__init__ = __init__
+
+
+@functools.cache
+def _import_all_models() -> None:
+    import airflow.models
+
+    airflow.models.import_all_models()
 
 
 def _change_hook(module: Any) -> None:

@@ -8,9 +8,13 @@ supervisor for tests. Guests of Tradewind (tasks, parsed files) never get it.
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
+from importlib.abc import Loader, MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +57,43 @@ def start() -> None:
     from airflow.sdk.bases.operator import ExecutorSafeguard
 
     ExecutorSafeguard.test_mode = True  # Tests call execute() themselves.
+
+
+class _FirstImport(MetaPathFinder, Loader):
+    """Waits for the first import of Airflow, and gets the process ready around it."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+        self._real: Any = None
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != "airflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("airflow")
+        if spec is None or spec.loader is None:
+            return spec
+        prepare()
+        self._real, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: Any) -> Any:
+        return self._real.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        module.__loader__ = module.__spec__.loader = self._real
+        self._real.exec_module(module)
+        start()
+        self._then()
+
+
+def start_with_airflow(then: Callable[[], None]) -> None:
+    """Put the layer in force when Airflow is first imported, and call ``then``."""
+    if "airflow" in sys.modules:
+        start()
+        then()
+    else:
+        sys.meta_path.insert(0, _FirstImport(then))
 
 
 def is_test() -> bool:

@@ -32,7 +32,7 @@ with DAG("files_ssh", schedule=None, start_date=START, tags=["providers"]):
     SSHRemoteJobOperator(
         task_id="job",
         ssh_conn_id="ssh",
-        command=f"sleep 1; echo job done > {SCRATCH}/job.txt",
+        command=f"sleep 1; echo job done | tee {SCRATCH}/job.txt",
         remote_base_dir=f"{SCRATCH}/jobs",
         remote_os="posix",
         poll_interval=1,
@@ -107,8 +107,8 @@ with DAG("files_ftp", schedule=None, start_date=START, tags=["providers"]):
     sensor = FTPSensor(task_id="sensor", ftp_conn_id="ftp", path="/put.txt", poke_interval=1)
 
     @task
-    def with_hook() -> int:
-        return FTPHook(ftp_conn_id="ftp").get_size("/put.txt")
+    def with_hook() -> list[str]:
+        return FTPHook(ftp_conn_id="ftp").list_directory("/")
 
     put >> [get, sensor, with_hook()]
 

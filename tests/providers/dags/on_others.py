@@ -1,5 +1,4 @@
-"""Providers whose services cannot be had here: their operators start, render their templates, and ask for a connection
-that does not exist."""
+"""Providers whose services cannot be had here: their operators start, render their templates, and find no connection."""
 
 from __future__ import annotations
 

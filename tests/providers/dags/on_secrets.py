@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 from airflow.providers.standard.operators.bash import BashOperator
@@ -22,15 +23,26 @@ class LookInTrigger(BaseOperator):
         return event
 
 
-with DAG("secrets", schedule=None, start_date=datetime(2025, 1, 1), tags=["providers"]):
+# What a file reads when it is loaded shows in the DAG's description.
+AT_TOP = (
+    f"{Variable.get('everywhere')} {Variable.get('only_env')} {Variable.get('in_store')} {Connection.get('env_json').host}"
+    f" {BaseHook.get_connection('in_store').host}"
+)
+
+with DAG("secrets", description=AT_TOP, schedule=None, start_date=datetime(2025, 1, 1), tags=["providers"]):
 
     @task
     def look() -> dict:
         return {
             "connections": {name: Connection.get(name).host for name in CONNECTIONS},
             "variables": {name: Variable.get(name) for name in VARIABLES},
+            "hidden": os.environ.get("AIRFLOW__CORE__FERNET_KEY"),
             "missing": Variable.get("nowhere", default="the default"),
         }
+
+    @task
+    def keys() -> list[str]:
+        return [key for key in Variable.keys(prefix="in_store")]
 
     @task
     def details() -> dict:
@@ -58,7 +70,10 @@ with DAG("secrets", schedule=None, start_date=datetime(2025, 1, 1), tags=["provi
         " {{ var.value.everywhere }} {{ var.json.shape.side }} {{ var.value.get('nowhere', 'fallback') }}",
     )
     BashOperator(
-        task_id="rendered", bash_command="echo {{ conn.in_store.password }}; true", env={"P": "{{ conn.env_uri.password }}"}
+        task_id="rendered",
+        bash_command="echo {{ conn.in_store.password }}",
+        env={"P": "{{ conn.env_uri.password }}"},
+        do_xcom_push=False,
     )
 
     @task
@@ -68,4 +83,4 @@ with DAG("secrets", schedule=None, start_date=datetime(2025, 1, 1), tags=["provi
         Variable.delete("written")
         return f"{written}, then {Variable.get('written', default='gone')}"
 
-    [look(), details(), tell(), write()]
+    [look(), keys(), details(), tell(), write()]

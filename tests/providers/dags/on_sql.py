@@ -94,7 +94,7 @@ def make(name: str) -> DAG:
             column_mapping={"price": {"min": {"geq_to": 10}, "null_check": {"equal_to": 0}}},
         )
         table = SQLTableCheckOperator(
-            task_id="table", conn_id=conn_id, table="fruit", checks={"rows": {"check_statement": "COUNT(*) >= 3"}}
+            task_id="table", conn_id=conn_id, table="fruit", checks={"enough": {"check_statement": "COUNT(*) >= 3"}}
         )
         value = SQLValueCheckOperator(
             task_id="value", conn_id=conn_id, sql="SELECT price FROM fruit WHERE id = 2", pass_value=20
@@ -106,11 +106,12 @@ def make(name: str) -> DAG:
             min_threshold=25,
             max_threshold=35,
         )
+        check = SQLCheckOperator(task_id="check", conn_id=conn_id, sql="SELECT count(*) FROM fruit")
         fails = SQLCheckOperator(task_id="check_fails", conn_id=conn_id, sql="SELECT 0")
         sensor = SqlSensor(
             task_id="sensor", conn_id=conn_id, sql="SELECT count(*) FROM fruit", mode="reschedule", poke_interval=1
         )
-        create >> insert >> [select, columns, table, value, threshold, fails, sensor]
+        create >> insert >> [select, columns, table, value, threshold, check, fails, sensor]
         branch(name, conn_id, insert)
     return dag
 

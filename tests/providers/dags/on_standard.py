@@ -6,7 +6,7 @@ import sys
 from datetime import datetime
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.providers.standard.operators.python import ExternalPythonOperator, PythonVirtualenvOperator
+from airflow.providers.standard.operators.python import ExternalPythonOperator, PythonOperator, PythonVirtualenvOperator
 from airflow.providers.standard.sensors.filesystem import FileSensor
 from airflow.sdk import DAG, task
 
@@ -27,10 +27,10 @@ with DAG("standard", schedule=None, start_date=datetime(2025, 1, 1), tags=["prov
         task_id="virtualenv", python_callable=elsewhere, op_args=["{{ task.task_id }}"], requirements=[],
         system_site_packages=False,
     )
-    # fs_default is nowhere defined; `fs` names the folder.
-    deferred = FileSensor(task_id="deferred", fs_conn_id="fs", filepath="flag", deferrable=True, poke_interval=1)
-    poking = FileSensor(task_id="poking", fs_conn_id="fs", filepath="flag", mode="reschedule", poke_interval=1)
-    flag = BashOperator(task_id="flag", bash_command="touch {{ conn.fs.extra_dejson.path }}/flag")
+    # The test makes the file, once `deferred` waits.
+    FileSensor(task_id="deferred", fs_conn_id="fs", filepath="flag", deferrable=True, poke_interval=1)
+    FileSensor(task_id="poking", fs_conn_id="fs", filepath="flag", mode="reschedule", poke_interval=1)
+    PythonOperator(task_id="python", python_callable=elsewhere, op_args=["{{ task.task_id }}"])
 
     @task.bash
     def decorated() -> str:

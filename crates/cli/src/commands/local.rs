@@ -50,6 +50,7 @@ pub async fn load_authored(context: &Context, folder: &Path, only: Vec<String>) 
     let overrides = vec![("dags.folder".to_owned(), folder.display().to_string())];
     let mut config = context.load_quietly(overrides)?.config;
     let home = tempfile::Builder::new().prefix("tradewind-load.").tempdir()?;
+    roles::share_environments(&mut config)?;
     home.path().clone_into(&mut config.home.dir);
     load_noted(&config, only).await
 }
@@ -84,7 +85,14 @@ async fn load_settings(config: &Config, settings: ProcessorSettings) -> Result<L
 /// # Errors
 /// There is none; says what is near, and which files could not be loaded.
 pub async fn find(config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
-    let loaded = load_config(config).await?;
+    find_in(&load_config(config).await?, config, dag_id)
+}
+
+/// A DAG of a folder that was loaded, and its file.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_in(loaded: &LocalFolder, config: &Config, dag_id: &str) -> Result<(LoadedFile, DagSpec), CliError> {
     let mut ids = Vec::new();
     for file in &loaded.files {
         for (_, spec) in &file.dags {

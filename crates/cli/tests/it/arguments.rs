@@ -13,6 +13,8 @@ fn every_command_of_the_tree_has_help() {
         "dags details",
         "dags show",
         "dags report",
+        "dags check",
+        "dags diff",
         "dags clear",
         "dags trigger",
         "dags pause",

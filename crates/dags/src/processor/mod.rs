@@ -3,6 +3,7 @@
 
 mod inputs;
 mod interpreters;
+mod look_ups;
 mod pipeline;
 mod publish;
 mod threads;
@@ -107,7 +108,7 @@ impl DagProcessor {
         let mut watch = Watch::new(&settings.folder);
         let (interval, patience) = (settings.scan_interval, settings.patience);
         let (custom, has_custom) = tokio::sync::watch::channel(false);
-        let pipeline = Pipeline::new(settings.clone(), self.guest);
+        let pipeline = Pipeline::new(settings.clone(), self.guest, Some(self.client.clone()));
         let interpreters = pipeline.interpreters().clone();
         let answerer = interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
         let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
@@ -211,7 +212,7 @@ impl LocalLoader {
     /// A loader; nothing is read yet.
     pub fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
         let settings = absolute(settings);
-        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest) }
+        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest, None) }
     }
 
     /// What the folder holds now; waits for environments that have to be built.
@@ -220,13 +221,18 @@ impl LocalLoader {
     /// The folder cannot be read.
     pub async fn load(&mut self) -> io::Result<LocalFolder> {
         loop {
-            let Folder { files, scan, pending } = self.pipeline.refresh(Timestamp::now()).await?;
+            let Folder { files, scan, pending, remarks } = self.pipeline.refresh(Timestamp::now()).await?;
             if pending.is_empty() {
-                let files = files.as_ref().clone();
-                return Ok(LocalFolder { files, warnings: scan.warnings.clone() });
+                let warnings = scan.warnings.iter().chain(&remarks).cloned().collect();
+                return Ok(LocalFolder { files: files.to_vec(), warnings });
             }
             self.pipeline.interpreters().settled().await;
         }
+    }
+
+    /// From now on, only these files and folders of the folder are looked at.
+    pub fn narrow(&mut self, only: Vec<String>) {
+        self.pipeline.narrow(only);
     }
 
     /// Waits until something in the folder changed and the writing has paused; without the system's help, for a second.

@@ -3,7 +3,7 @@
 use tradewind_engine::Event;
 use tradewind_ports::{LogChunk, XComQuery};
 use tradewind_proto::{attempt_ref, json, v1, xcom_values};
-use tradewind_types::{ApiError, AssetRef, ErrorCode, Timestamp, check_key};
+use tradewind_types::{ApiError, AssetRef, ErrorCode, check_key};
 
 use super::{Holder, WorkerApi};
 use crate::core::{all_rows, store_error};
@@ -11,16 +11,8 @@ use crate::core::{all_rows, store_error};
 /// XComs that one answer may hold: what fits a message, with room for their keys.
 const ANSWER_MAX_BYTES: usize = 12 * 1024 * 1024;
 
-/// The last line of a log that is too long.
-fn end_mark(now: Timestamp, limit: u64) -> Vec<u8> {
-    let message = format!(
-        "the log ends here: it would have more than {limit} bytes (scheduler.log_max_bytes); the task itself went on"
-    );
-    let line = serde_json::json!({
-        "at": now.to_string(), "level": "warning", "logger": "tradewind.scheduler", "message": message,
-    });
-    format!("{line}\n").into_bytes()
-}
+/// Room past the limit of a log for its end.
+const LOG_END_BYTES: u64 = 64 * 1024;
 
 impl WorkerApi {
     pub(super) async fn do_push_xcoms(&self, request: v1::PushXComsRequest) -> Result<v1::Empty, ApiError> {
@@ -70,9 +62,23 @@ impl WorkerApi {
         request: v1::GetVariableRequest,
     ) -> Result<v1::GetVariableResponse, ApiError> {
         self.check_attempt(request.attempt.as_ref()).await?;
-        let sealed = self.core.store.variable(&request.key).await.map_err(store_error)?;
-        let variable = sealed.map(|variable| self.core.vault.open_variable(variable)).transpose()?;
-        Ok(v1::GetVariableResponse { variable: variable.map(Into::into) })
+        self.core.read_variable(&request.key).await
+    }
+
+    pub(super) async fn do_list_variable_keys(
+        &self,
+        request: v1::ListVariableKeysRequest,
+    ) -> Result<v1::ListVariableKeysResponse, ApiError> {
+        self.check_attempt(request.attempt.as_ref()).await?;
+        let variables = all_rows(async |page| self.core.store.variables(page).await).await?;
+        let mut keys: Vec<String> = variables.into_iter().map(|variable| variable.key).collect();
+        keys.retain(|key| key.starts_with(&request.prefix));
+        let total = keys.len() as u64;
+        let part = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(v1::ListVariableKeysResponse {
+            keys: keys.into_iter().skip(part(request.offset)).take(part(request.limit)).collect(),
+            total,
+        })
     }
 
     pub(super) async fn do_put_variable(&self, request: v1::PutVariableRequest) -> Result<v1::Empty, ApiError> {
@@ -95,9 +101,7 @@ impl WorkerApi {
         request: v1::GetConnectionRequest,
     ) -> Result<v1::GetConnectionResponse, ApiError> {
         self.check_attempt(request.attempt.as_ref()).await?;
-        let sealed = self.core.store.connection(&request.conn_id).await.map_err(store_error)?;
-        let connection = sealed.map(|row| self.core.vault.open_connection(row)).transpose()?;
-        Ok(v1::GetConnectionResponse { connection: connection.map(Into::into) })
+        self.core.read_connection(&request.conn_id).await
     }
 
     pub(super) async fn do_put_rendered(&self, request: v1::PutRenderedRequest) -> Result<v1::Empty, ApiError> {
@@ -112,12 +116,8 @@ impl WorkerApi {
     pub(super) async fn do_append_log(&self, request: v1::AppendLogRequest) -> Result<v1::AppendLogResponse, ApiError> {
         let holder = self.check_attempt(request.attempt.as_ref()).await?;
         let limit = self.core.settings.log_max_bytes;
-        if request.offset + request.data.len() as u64 > limit {
-            // Where this batch would have begun; nothing comes after it.
-            let chunk = LogChunk { offset: request.offset, data: end_mark(self.core.clock.now(), limit) };
-            if let Err(error) = self.core.logs.append_log(holder.run.run_no, holder.key, &chunk).await {
-                tracing::debug!(%error, "a log that is too long ends without a mark");
-            }
+        let room = if request.end { limit + LOG_END_BYTES } else { limit };
+        if request.offset + request.data.len() as u64 > room {
             return Err(ApiError::new(
                 ErrorCode::TooLarge,
                 format!("the log is over {limit} bytes (scheduler.log_max_bytes)"),

@@ -179,7 +179,7 @@ async fn a_triggered_run_can_wait_and_an_existing_one_can_run_again() {
 async fn the_log_goes_to_the_attempt_of_the_token() {
     let task = Task::running().await;
     let line = b"{\"message\":\"hello\"}\n".to_vec();
-    let append = v1::AppendLogRequest { attempt: task.attempt(), offset: 0, data: line.clone() };
+    let append = v1::AppendLogRequest { attempt: task.attempt(), offset: 0, data: line.clone(), end: false };
     worker!(task.node, append_log, append).unwrap();
     let stored = tradewind_ports::LogStore::read_log(&*task._installation.store, task.key, 0, 1_000).await.unwrap();
     assert_eq!(stored, line);

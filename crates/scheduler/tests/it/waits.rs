@@ -174,7 +174,7 @@ async fn may_read_and_log(node: &Node, installation: &Installation, key: Attempt
     let variable = v1::GetVariableRequest { attempt: attempt.clone(), key: "x".to_owned() };
     worker!(node, get_variable, variable).unwrap();
     let line = b"{}\n".to_vec();
-    let append = v1::AppendLogRequest { attempt: attempt.clone(), offset: 0, data: line.clone() };
+    let append = v1::AppendLogRequest { attempt: attempt.clone(), offset: 0, data: line.clone(), end: false };
     worker!(node, append_log, append).unwrap();
     assert_eq!(tradewind_ports::LogStore::read_log(&*installation.store, key, 0, 100).await.unwrap(), line);
     let rendered = v1::PutRenderedRequest { attempt: attempt.clone(), fields_json: "{}".to_owned() };

@@ -83,7 +83,7 @@ async fn a_stale_token_or_attempt_is_refused_everywhere() {
         .await
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::StaleAttempt);
-    let log = v1::AppendLogRequest { attempt, offset: 0, data: b"{}\n".to_vec() };
+    let log = v1::AppendLogRequest { attempt, offset: 0, data: b"{}\n".to_vec(), end: false };
     let error = hand
         .client
         .once(|channel| {
@@ -187,6 +187,7 @@ async fn oversized_xcoms_and_logs_are_refused_with_their_option() {
         attempt: Some(v1::AttemptRef::new(key, token)),
         offset: 9_000,
         data: vec![b'\n'; 2_000],
+        end: false,
     };
     let error = hand
         .client

@@ -10,6 +10,7 @@ use tradewind_types::{DagSpec, TaskSpec, Timestamp};
 
 use super::Tested;
 use crate::{
+    commands::local,
     errors::{CliError, Exit},
     output::{self, Tone, paint},
     roles,
@@ -52,19 +53,29 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(config: &Config, file: &LoadedFile, dag_id: &str) -> Result<Self, CliError> {
-        let settings = ProcessorSettings {
-            with_notes: true,
-            only: vec![file.rel_path.clone()],
-            ..roles::processor_settings(config)?
+    /// Finds the DAG in the folder of a configuration.
+    ///
+    /// # Errors
+    /// There is none, or the folder cannot be read.
+    pub(super) async fn open(config: &Config, dag_id: &str) -> Result<(Self, DagSpec), CliError> {
+        let settings = ProcessorSettings { with_notes: true, ..roles::processor_settings(config)? };
+        let folder = settings.folder.display().to_string();
+        let guest = roles::guest_environment(config, &config.home.dir.join("dag-processor"))?;
+        let mut loader = LocalLoader::new(settings, guest);
+        let loaded = loader
+            .load()
+            .await
+            .map_err(|error| CliError::usage(format!("the DAG folder {folder} cannot be read: {error}")))?;
+        let found = local::find_in(&loaded, config, dag_id);
+        let (file, spec) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                loader.shutdown().await;
+                return Err(error);
+            }
         };
-        let guest = roles::guest_environment(config, &config.home.dir.join("watch"))?;
-        Ok(Self {
-            loader: LocalLoader::new(settings, guest),
-            rel_path: file.rel_path.clone(),
-            dag_id: dag_id.to_owned(),
-            said: None,
-        })
+        loader.narrow(vec![file.rel_path.clone()]);
+        Ok((Self { loader, rel_path: file.rel_path, dag_id: dag_id.to_owned(), said: None }, spec))
     }
 
     pub(super) async fn shutdown(&self) {

@@ -168,7 +168,14 @@ async fn test(
     prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
     stop: &Stop,
 ) -> Result<Exit, CliError> {
-    let (file, spec) = local::find(&config, &request.dag_id).await?;
+    let dag_id = request.dag_id.clone();
+    let (source, spec) = if watched {
+        let (watcher, spec) = again::Watcher::open(&config, &dag_id).await?;
+        (Tests::Watched(watcher), spec)
+    } else {
+        let (file, spec) = local::find(&config, &dag_id).await?;
+        (Tests::Once(Box::new(file)), spec)
+    };
     let date = instant_opt("logical_date", request.logical_date)?.unwrap_or_else(Timestamp::now);
     let spec = prepare(spec, date)?;
     // Every queue is served here. A save may name another one, which is served under this name.
@@ -183,30 +190,36 @@ async fn test(
     let queues = config.worker.queues.clone();
     let Some(system) = LocalSystem::start(&config, false, stop).await? else { return Ok(Exit::Interrupted) };
     let mut tested = Tested::new(&config, &system.address, request, answers)?;
-    let ended = if watched {
-        let prepare = |spec, date| prepare(spec, date).map(|spec| served(spec, &queues));
-        watch_file(&config, &file, &mut tested, prepare, stop).await
-    } else {
-        tokio::select! {
+    let ended = match source {
+        Tests::Watched(watcher) => {
+            let prepare = |spec, date| prepare(spec, date).map(|spec| served(spec, &queues));
+            watch_file(watcher, &mut tested, prepare, stop).await
+        }
+        Tests::Once(file) => tokio::select! {
             ended = tested.once(&file, &spec) => ended,
             () = stop.shutdown.cancelled() => Ok(Exit::Interrupted),
-        }
+        },
     };
     stop.shutdown.cancel();
     system.wait(stop).await?;
     ended
 }
 
+/// How often a DAG is tested.
+enum Tests {
+    /// Once, as this file has it.
+    Once(Box<LoadedFile>),
+    /// After each save.
+    Watched(again::Watcher),
+}
+
 /// Tests a DAG again and again until Ctrl-C; answers how its last run ended.
 async fn watch_file(
-    config: &Config,
-    file: &LoadedFile,
+    mut watcher: again::Watcher,
     tested: &mut Tested<'_>,
     prepare: impl Fn(DagSpec, Timestamp) -> Result<DagSpec, CliError>,
     stop: &Stop,
 ) -> Result<Exit, CliError> {
-    let dag_id = tested.request.dag_id.clone();
-    let mut watcher = again::Watcher::new(config, file, &dag_id)?;
     let mut exit = Exit::Interrupted;
     let ended = tokio::select! {
         ended = watcher.run(tested, prepare, &mut exit) => ended,
