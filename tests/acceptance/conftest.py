@@ -22,7 +22,7 @@ BARE = (
     "custom_exceptions", "dbt_pipeline", "deep_learning_bash", "file_handoff", "performance_sensor", "cpu_pool",
     "database_pool", "finance_queue", "k8s_gpu_training",
 )  # fmt: skip
-BARE_SCHEDULED = ("ml_retraining_basic", "titanic_ml_pipeline_fixed")
+BARE_SCHEDULED = ("titanic_ml_pipeline_fixed",)
 #: DAGs that need nothing of the kind, run by hand.
 PLAIN = (
     "ml_retraining", "callbacks_retries", "multi_model_branch", "multi_model_branch_fixed", "metrics_prometheus",
@@ -39,12 +39,12 @@ PLAIN_SCHEDULED = (
     "every_day_at_0215", "weekdays_at_0130", "every_5_minutes", "daily_ml_pipeline", "ml_daily",
 )  # fmt: skip
 WITH_DATA = (
-    "ml_retraining_basic", "great_expectations_check", "great_expectations_check_fixed", "dbt_pipeline", "deep_learning_bash",
+    "great_expectations_check", "great_expectations_check_fixed", "dbt_pipeline", "deep_learning_bash",
     "file_handoff", "performance_sensor", "spark_big_data", "titanic_ml_pipeline_fixed", "k8s_gpu_training",
 )  # fmt: skip
 WITH_DATA_SCHEDULED = (
     # Not with weather_data_pipeline: both create the table "if not exists", which in PostgreSQL can collide.
-    "weather_data_pipeline_fixed", "titanic_ml_pipeline", "mlflow_integration", "s3_pytorch_k8s_fixed", "wait_for_file", "weekly_london_retrain"
+    "weather_data_pipeline_fixed", "ml_retraining_basic", "titanic_ml_pipeline", "mlflow_integration", "s3_pytorch_k8s_fixed", "wait_for_file", "weekly_london_retrain"
 )  # fmt: skip
 #: What reads the training data that ml_retraining_basic writes.
 WITH_TRAINING_DATA = ("custom_exceptions", "mlflow_retraining", "mlflow_retraining_fixed", "spark_training")
@@ -76,7 +76,6 @@ def world(bare: World) -> World:
     world = bare
     for dag_id in ("custom_exceptions", "dbt_pipeline", "deep_learning_bash", "file_handoff", "performance_sensor"):
         world.settle(lambda dag_id=dag_id: world.before(dag_id).finish())
-    world.settle(lambda: world.before("ml_retraining_basic").waits("extract_data", "up_for_retry"))
     world.settle(lambda: world.before("titanic_ml_pipeline_fixed").waits("prepare_data", "success"))
     world.lay_out()
     world.mlflow_is_up()

@@ -31,13 +31,6 @@ def test_000_performance_sensor_without_such_a_host(bare: World) -> None:
     assert "requests/adapters.py" in run.log("check_performance")
 
 
-def test_000_ml_retraining_basic_without_the_csv(bare: World) -> None:
-    run = bare.before("ml_retraining_basic")
-    row = run.retries("extract_data", tries=1, after=timedelta(minutes=5))
-    assert row["max_tries"] == 2 and "/data/transactions.csv" in row["note"]
-    assert not bare.mailbox.about("ml_retraining_basic"), "a mail for a retry, though email_on_retry is False"
-
-
 def test_000_k8s_pod_that_fails(bare: World) -> None:
     run = bare.before("k8s_gpu_training").ends("failed")
     (pod,) = bare.kubernetes.of_run("k8s_gpu_training", run.run_id)
