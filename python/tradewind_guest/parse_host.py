@@ -28,7 +28,7 @@ NO_CHANNEL = 124
 
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Parse the file named in ``prelude`` and write the result to ``channel``."""
-    confine(prelude)
+    confine(prelude, channel)
     recorder = author.Recorder(Path(prelude["dags_root"])) if prelude.get("author") else None
     process = os.getpid()
     result = parse(
@@ -50,7 +50,7 @@ def run(prelude: dict[str, Any], channel: socket.socket) -> None:
         wire.write_frame(channel, {**result, "dags": [], "errors": [explain(f"ValueError: {error}", None)]})
 
 
-def confine(prelude: dict[str, Any]) -> None:
+def confine(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Prepare this process for a file that nobody has looked at yet."""
     faulthandler.enable()
     _limit(prelude["memory_limit_bytes"], prelude["cpu_limit_secs"])
@@ -58,7 +58,9 @@ def confine(prelude: dict[str, Any]) -> None:
     sys.dont_write_bytecode = True
     # A timeout inside of the limit of the supervisor can say where the file was when it struck.
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(prelude["import_timeout_secs"])
-    task_runner.SUPERVISOR_COMMS = ParseAnswers(prelude["variables"], prelude["connections"])
+    task_runner.SUPERVISOR_COMMS = ParseAnswers(
+        prelude["variables"], prelude["connections"], channel if prelude.get("asks") else None
+    )
 
 
 def load(root: Path, file: Path, bundle_name: str) -> BundleDagBag:

@@ -13,7 +13,7 @@ from tradewind_guest.parse_errors import explain
 
 def run(prelude: dict[str, Any], channel: socket.socket) -> None:
     """Load the file named in ``prelude``, ask, and write ``{"runs": [...]}`` or ``{"error": {...}}``."""
-    parse_host.confine(prelude)
+    parse_host.confine(prelude, channel)
     file = Path(prelude["file"])
     try:
         timetable = _timetable(Path(prelude["dags_root"]), file, prelude)

@@ -8,13 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from world import ROOT, SEEDS, World, environment
+from world import ROOT, SEEDS, environment
 
 
-def pytest_in(folder: Path, world: World, **env: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs the folder's tests as a user of Tradewind does: its Python package on the path, its layer loaded by pytest."""
     base = {name: os.environ[name] for name in ("LANG",) if name in os.environ}
-    del world
     return subprocess.run(
         [environment("DAGS") / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN, "tests"],
         cwd=folder, capture_output=True, text=True, timeout=240, check=False,
@@ -36,21 +35,21 @@ def layout(name: str, dag: str, as_name: str, *tests: str) -> Path:
     return folder
 
 
-def test_000_test_dags(world: World) -> None:
+def test_000_test_dags() -> None:
     folder = layout("project_000", "000_ml_retraining_basic.py", "ml_retraining_basic.py", "000_test_dags.py")
-    done = pytest_in(folder, world)
+    done = pytest_in(folder)
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_000_test_dag_run(world: World) -> None:
+def test_000_test_dag_run() -> None:
     folder = layout("project_000_run", "000_ml_retraining_basic.py", "ml_retraining_basic.py", "000_test_dag_run.py")
-    done = pytest_in(folder, world)
+    done = pytest_in(folder)
     # As written it cannot pass: the DAG's start date is yesterday, so on 2025-01-01 no task runs.
     assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout + done.stderr
     assert re.search(r"assert .*\.state == State\.SUCCESS", done.stdout), done.stdout
 
 
-def test_001_test_dags(bare: World) -> None:
+def test_001_test_dags() -> None:
     folder = layout("project_001", "001_my_first_spell.py", "001_my_first_spell.py", "001_test_dags.py")
-    done = pytest_in(folder, bare, AIRFLOW__CORE__DAGS_FOLDER=str(folder / "dags"))
+    done = pytest_in(folder, AIRFLOW__CORE__DAGS_FOLDER=str(folder / "dags"))
     assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -14,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ROOT, Client, Standalone, eventually, python, standalone
+from harness import Client, Standalone, eventually, python, standalone
 
 MIB = 1 << 20
+
+OLD = "d/old/t/return_value-01a1ff8b96ed70caa75248b1a99749ef.json"
+YOUNG = "d/young/t/return_value-01a1ff8b96ed70caa75248b1a9974900.json"
+FOREIGN = "report/2025.json"
 
 DAG = '''
 from airflow.sdk import DAG, task
@@ -33,7 +36,7 @@ with DAG("large"):
 
     @task
     def items():
-        return [{"n": n, "pad": "y" * 100_000} for n in range(30)]
+        return [{"n": n, "pad": "y" * 100_000} for n in range(8)]
 
     @task
     def one(item):
@@ -63,7 +66,7 @@ with DAG("large"):
 with DAG("too_large"):
     @task
     def far_too_large():
-        return "x" * (9 << 20)
+        return "x" * (30 << 20)
 
     @task
     def beyond_every_frame():
@@ -93,6 +96,13 @@ tasks:
 
 def start(folder: Path, size: int, **env: str) -> Iterator[Standalone]:
     with standalone(folder, **{"TRADEWIND__XCOM__SWEEP_SECS": "1", **env}) as system:
+        # What workers wrote that died before they could report it: one long ago, one just now.
+        # And one that somebody else keeps in the same place.
+        for name, age in ((OLD, 2 * 86_400), (YOUNG, 60), (FOREIGN, 2 * 86_400)):
+            orphan = system.home / "xcoms" / name
+            orphan.parent.mkdir(parents=True)
+            orphan.write_text("1")
+            os.utime(orphan, (time.time() - age, time.time() - age))
         system.write("large.py", DAG.replace("SIZE", str(size)))
         system.write("native.yaml", NATIVE)
         system.start()
@@ -139,7 +149,7 @@ def check_run(client: Client, run_id: str, size: int) -> None:
     assert client.xcom("large", run_id, "gather") == [1, 2, 3]
     assert client.xcom("large", run_id, "twice") == "2"
     ones = [row for row in client.json("xcom", "list", "large", run_id, "--limit", "200") if row["task_id"] == "one"]
-    assert sorted(row["value"] for row in ones) == list(range(30))
+    assert sorted(row["value"] for row in ones) == list(range(8))
 
 
 def test_a_value_of_100_mb_is_handed_on(files: Standalone, ran: str) -> None:
@@ -187,6 +197,13 @@ def test_it_goes_with_its_row(files: Standalone, ran: str) -> None:
     assert files.client.xcom("native", run_id, "small") == "2000000"
 
 
+def test_only_old_values_without_an_xcom_are_removed(files: Standalone, ran: str) -> None:
+    eventually("the removal of the old one", lambda: not (files.home / "xcoms" / OLD).exists(), 20)
+    assert (files.home / "xcoms" / YOUNG).exists()
+    assert (files.home / "xcoms" / FOREIGN).exists()
+    assert path_of(reference(files.client, "large", ran, "make")["url"]).exists()
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -207,18 +224,6 @@ def test_a_spoiled_value_is_a_clear_error(files: Standalone, spoil, says: str) -
     assert files.client.finish("native", run_id) == "failed"
     note = files.client.tasks("native", run_id)["small"]["note"]
     assert says in note and url in note, note
-
-
-def test_a_value_over_the_absolute_limit_fails_with_its_name(tmp_path: Path) -> None:
-    for system in start(tmp_path, 2, TRADEWIND__XCOM__MAX_BYTES=str(8 * MIB)):
-        run_id = system.client.trigger("too_large")
-        assert system.client.finish("too_large", run_id) == "failed"
-        tasks = system.client.tasks("too_large", run_id)
-        for task_id in ("far_too_large", "beyond_every_frame"):
-            assert tasks[task_id]["state"] == "failed"
-            assert "xcom.max_bytes" in tasks[task_id]["note"], tasks[task_id]["note"]
-        assert tasks["afterwards"]["state"] == "success"
-        assert not stored(system), "nothing is left behind of what was refused"
 
 
 # --- a bucket -------------------------------------------------------------------------------------------------------
@@ -278,6 +283,7 @@ def test_values_are_kept_in_a_bucket(tmp_path: Path, bucket: str) -> None:
         "TRADEWIND__XCOM__STORAGE_URL": "s3://values/some/prefix",
         "TRADEWIND__XCOM__STORAGE_OPTIONS__ENDPOINT": bucket,
         "TRADEWIND__XCOM__STORAGE_OPTIONS__REGION": "us-east-1",
+        "TRADEWIND__XCOM__MAX_BYTES": str(24 * MIB),
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
     }
@@ -292,7 +298,20 @@ def test_values_are_kept_in_a_bucket(tmp_path: Path, bucket: str) -> None:
         assert client.run("xcom", "get", "large", run_id, "make") == "x" * (20 * MIB) + "\n"
         client.run("tasks", "clear", "large", "--run-id", run_id, "--task-regex", "make", "--yes")
         eventually("its removal", lambda: made["url"].removeprefix("s3://values/") not in keys(bucket), 30)
-        assert not (system.home / "xcoms").exists()
+        assert len(stored(system)) == 3, "nothing goes to the folder"
+        check_limit(system)
+        assert not any("too_large" in key for key in keys(bucket)), "nothing is left behind of what was refused"
+
+
+def check_limit(system: Standalone) -> None:
+    """A value over the absolute limit fails with the name of the option, and its task only."""
+    run_id = system.client.trigger("too_large")
+    assert system.client.finish("too_large", run_id, patience=120) == "failed"
+    tasks = system.client.tasks("too_large", run_id)
+    for task_id in ("far_too_large", "beyond_every_frame"):
+        assert tasks[task_id]["state"] == "failed"
+        assert "xcom.max_bytes" in tasks[task_id]["note"], tasks[task_id]["note"]
+    assert tasks["afterwards"]["state"] == "success"
 
 
 def test_a_bucket_that_does_not_answer_fails_the_task_only(tmp_path: Path) -> None:

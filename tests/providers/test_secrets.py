@@ -40,7 +40,9 @@ def test_precedence_in_triggers(world: World) -> None:
 
 
 def test_a_file_reads_them_when_it_is_loaded(world: World) -> None:
-    assert world.systems["main"].client.json("dags", "details", "secrets")["description"] == "by-backend by-env by-env-json"
+    assert world.systems["main"].client.json("dags", "details", "secrets")["description"] == (
+        "by-backend by-env by-store by-env-json by-store"
+    )
 
 
 def test_precedence_in_templates(world: World) -> None:
@@ -52,6 +54,10 @@ def test_connections_of_the_environment_have_all_fields(world: World) -> None:
         "uri": ["postgres", "env-user", 5433, "things", {"sslmode": "require"}],
         "json": ["mysql", "env-user", 3307, "things", {"charset": "utf8"}],
     }
+
+
+def test_tasks_list_the_keys_of_the_store(world: World) -> None:
+    assert world.run("secrets").xcom("keys") == ["in_store", "in_store_and_env"]
 
 
 def test_tasks_write_variables(world: World) -> None:

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 pub use crate::host::{HostError, TaskHost};
 pub use crate::notes::*;
+pub use crate::parse_asks::ParseHost;
 pub use crate::questions::*;
 pub use tradewind_types::Deprecation;
 
@@ -345,6 +346,8 @@ pub struct ParseRequest {
     pub variables: BTreeMap<String, String>,
     /// Connections that top-level code may read.
     pub connections: BTreeMap<String, ConnectionInfo>,
+    /// Answers for variables and connections that are not among these; without it, there are no others.
+    pub host: Option<Arc<dyn ParseHost>>,
     /// Whether [`ParsedFile::notes`] are wanted.
     pub with_notes: bool,
 }
@@ -360,6 +363,7 @@ impl ParseRequest {
             memory_limit_bytes: 1 << 30,
             variables: BTreeMap::new(),
             connections: BTreeMap::new(),
+            host: None,
             with_notes: false,
         }
     }

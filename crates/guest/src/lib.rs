@@ -16,6 +16,7 @@ mod logs;
 mod memory;
 mod notes;
 mod parse;
+mod parse_asks;
 mod questions;
 mod report;
 mod requests;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::api::{Deprecation, FileNotes, GuestEnv, GuestError, ImportError, ParseRequest, ParsedFile};
 use crate::channels::job_channels;
 use crate::control::{Control, Job, JobEvent, os_error};
+use crate::parse_asks::answer_until_result;
 use crate::wire;
 
 /// Largest result of one file.
@@ -129,7 +130,7 @@ impl ChildEnd {
 
 async fn parse_in(zygote: &Control, request: &ParseRequest, file: &Path) -> Result<ParsedFile, GuestError> {
     let started = Instant::now();
-    let end = run_child(zygote, "parse", &prelude(request, file), request.timeout).await?;
+    let end = run_child(zygote, "parse", &prelude(request, file), request).await?;
     let answer = end.answer.as_deref().and_then(|answer| serde_json::from_slice(answer).ok());
     let mut parsed = match answer {
         Some(answer) => parsed_file(answer),
@@ -144,9 +145,9 @@ pub(crate) async fn run_child(
     zygote: &Control,
     kind: &str,
     prelude: &Value,
-    timeout: Duration,
+    request: &ParseRequest,
 ) -> Result<ChildEnd, GuestError> {
-    let started = Instant::now();
+    let (started, timeout) = (Instant::now(), request.timeout);
     let prelude = wire::json_frame(prelude).map_err(os_error("encode a request to a parser"))?;
     let (mut channels, ends) = job_channels().map_err(os_error("make the parser's channels"))?;
     let mut job = zygote.fork(kind, ends).await?;
@@ -157,7 +158,8 @@ pub(crate) async fn run_child(
     let end = {
         let talk = async {
             wire::write_all(&mut channels.requests, &prelude).await?;
-            answer = read_frame(&mut channels.requests).await?;
+            let host = request.host.as_deref();
+            answer = Some(answer_until_result(&mut channels.requests, host, MAX_RESULT_BYTES).await?);
             Ok::<_, std::io::Error>(())
         };
         let io = async { tokio::join!(talk, tail(channels.stdout, &mut stdout), tail(channels.stderr, &mut stderr)) };
@@ -183,21 +185,6 @@ pub(crate) async fn run_child(
     Ok(ChildEnd { answer, end: end?, timed_out, timeout, output: [stdout, stderr].concat() })
 }
 
-/// The body of the first frame, if there is a whole one.
-async fn read_frame(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Vec<u8>>> {
-    let length = match from.read_u32().await {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        length => length?,
-    };
-    let length = u64::from(length);
-    if length > MAX_RESULT_BYTES {
-        return Ok(None);
-    }
-    let mut body = Vec::new();
-    from.take(length).read_to_end(&mut body).await?;
-    Ok((body.len() as u64 == length).then_some(body))
-}
-
 pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
     json!({
         "dags_root": request.dags_root,
@@ -208,6 +195,7 @@ pub(crate) fn prelude(request: &ParseRequest, file: &Path) -> Value {
         "import_timeout_secs": request.timeout.mul_f64(0.9).as_secs_f64(),
         "variables": request.variables,
         "connections": request.connections,
+        "asks": request.host.is_some(),
         "author": request.with_notes,
     })
 }

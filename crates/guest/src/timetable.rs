@@ -89,7 +89,7 @@ impl Parser {
         prelude["dag_id"] = request.dag_id.clone().into();
         prelude["question"] = question(&request.question);
         let end = self
-            .with_zygote(async |zygote| run_child(zygote, "timetable", &prelude, request.file.timeout).await)
+            .with_zygote(async |zygote| run_child(zygote, "timetable", &prelude, &request.file).await)
             .await?;
         let answer = end.answer.as_deref().and_then(|answer| serde_json::from_slice::<Answer>(answer).ok());
         Ok(match answer {

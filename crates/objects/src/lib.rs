@@ -225,18 +225,25 @@ impl Storage {
         }
     }
 
-    /// All objects here, as they come.
+    /// All values here, as they come. What is not named as values are is left out.
     pub fn list(&self) -> Pin<Box<dyn Stream<Item = Result<Found, ObjectError>> + Send>> {
         let prefix = (!self.0.prefix.as_ref().is_empty()).then(|| self.0.prefix.clone());
         let root = self.clone();
         self.0
             .store
             .list(prefix.as_ref())
-            .map(move |found| {
-                let found = found.map_err(|error| storage("list", root.url(), &error))?;
-                let name = found.location.prefix_match(&root.0.prefix).map(Path::from_iter).unwrap_or_default();
-                let written_at = Timestamp::from_second(found.last_modified.timestamp()).unwrap_or(Timestamp::MAX);
-                Ok(Found { url: format!("{}/{name}", root.0.url), written_at })
+            .filter_map(move |found| {
+                let found = match found {
+                    Ok(found) => {
+                        let name = found.location.prefix_match(&root.0.prefix).map(Path::from_iter).unwrap_or_default();
+                        let written_at =
+                            Timestamp::from_second(found.last_modified.timestamp()).unwrap_or(Timestamp::MAX);
+                        name::is_ours(name.as_ref())
+                            .then(|| Ok(Found { url: format!("{}/{name}", root.0.url), written_at }))
+                    }
+                    Err(error) => Some(Err(storage("list", root.url(), &error))),
+                };
+                std::future::ready(found)
             })
             .boxed()
     }

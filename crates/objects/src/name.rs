@@ -27,6 +27,14 @@ pub(crate) fn new_name(owner: &Owner<'_>) -> String {
     format!("{dag}/{run}/{task}/{index}{key}-{}.json", Uuid::now_v7().simple())
 }
 
+/// Whether a name is one of those: whatever else lies in the same place is not touched.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let id = name.strip_suffix(".json").and_then(|name| name.rsplit_once('-')).map(|(_, id)| id);
+    id.is_some_and(|id| {
+        id.len() == 32 && Uuid::try_parse(id).is_ok_and(|id| id.get_version() == Some(uuid::Version::SortRand))
+    })
+}
+
 /// A text as a part of a path, whatever it holds.
 fn part(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
@@ -50,6 +58,11 @@ mod tests {
         let name = new_name(&owner);
         assert!(name.starts_with("_../manual__2026-01-01T00_00_00_00_00/a_b/3/_-"), "{name}");
         assert_ne!(name, new_name(&owner));
+        assert!(is_ours(&name));
+        let parquet = "a/b-01a1ff8b96ed70caa75248b1a99749ef.parquet";
+        for other in ["a.json", "a-.json", "a/b-00000000000000000000000000000000.json", parquet] {
+            assert!(!is_ours(other), "{other}");
+        }
         assert!(part(&"x".repeat(500)).len() <= PART_BYTES);
     }
 }

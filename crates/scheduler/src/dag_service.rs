@@ -82,6 +82,20 @@ impl v1::dag_service_server::DagService for DagApi {
         answer_timetable(&self.core, request.into_inner()).await.map(Response::new).map_err(status)
     }
 
+    async fn get_variable(
+        &self,
+        request: Request<v1::GetVariableRequest>,
+    ) -> Result<Response<v1::GetVariableResponse>, Status> {
+        self.core.read_variable(&request.into_inner().key).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_connection(
+        &self,
+        request: Request<v1::GetConnectionRequest>,
+    ) -> Result<Response<v1::GetConnectionResponse>, Status> {
+        self.core.read_connection(&request.into_inner().conn_id).await.map(Response::new).map_err(status)
+    }
+
     async fn complete_scan(
         &self,
         request: Request<v1::CompleteScanRequest>,

@@ -1,7 +1,10 @@
 //! Encrypts what must not lie in the store in clear: values of variables, passwords and extras of connections.
 
+use tradewind_proto::v1;
 use tradewind_secrets::Fernet;
 use tradewind_types::{ApiError, Connection, Variable};
+
+use crate::core::{Core, store_error};
 
 /// The keys of the installation.
 pub(crate) struct Vault(Fernet);
@@ -41,5 +44,21 @@ impl Vault {
         connection.password = connection.password.map(|sealed| self.open(&what, &sealed)).transpose()?;
         connection.extra = connection.extra.map(|sealed| self.open(&what, &sealed)).transpose()?;
         Ok(connection)
+    }
+}
+
+impl Core {
+    /// A variable as user code reads it.
+    pub(crate) async fn read_variable(&self, key: &str) -> Result<v1::GetVariableResponse, ApiError> {
+        let sealed = self.store.variable(key).await.map_err(store_error)?;
+        let variable = sealed.map(|variable| self.vault.open_variable(variable)).transpose()?;
+        Ok(v1::GetVariableResponse { variable: variable.map(Into::into) })
+    }
+
+    /// A connection as user code reads it.
+    pub(crate) async fn read_connection(&self, conn_id: &str) -> Result<v1::GetConnectionResponse, ApiError> {
+        let sealed = self.store.connection(conn_id).await.map_err(store_error)?;
+        let connection = sealed.map(|row| self.vault.open_connection(row)).transpose()?;
+        Ok(v1::GetConnectionResponse { connection: connection.map(Into::into) })
     }
 }

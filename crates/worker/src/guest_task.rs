@@ -64,8 +64,7 @@ pub(crate) async fn run(running: &Running, work: &Work) -> Option<Verdict> {
         Ok(environment) => environment,
         Err(why) => return Some(Verdict::failed(true, why)),
     };
-    let launch =
-        TaskLaunch { working_dir: session.settings.task_dir.clone(), ..launch(running, work, Some(&bundle)) };
+    let launch = TaskLaunch { working_dir: session.settings.task_dir.clone(), ..launch(running, work, Some(&bundle)) };
     let host = Arc::new(Host::new(running, work));
     for start in 1.. {
         let zygote = tokio::select! {

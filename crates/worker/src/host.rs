@@ -238,6 +238,10 @@ impl TaskHost for Host {
         Ok(value)
     }
 
+    async fn list_variables(&self, prefix: Option<&str>, limit: u64, offset: u64) -> Answer<(Vec<String>, u64)> {
+        self.remote.variable_keys(prefix.unwrap_or_default(), limit, offset).await.map_err(answer)
+    }
+
     async fn set_variable(&self, key: &str, value: Option<&str>, description: Option<&str>) -> Answer<()> {
         let value = value.unwrap_or_default();
         self.log.masker().add_variable(key, value);

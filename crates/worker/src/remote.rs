@@ -103,6 +103,19 @@ impl Remote {
         Ok(answer.and_then(|answer| answer.variable).map(|variable| variable.value))
     }
 
+    /// Keys of variables, and how many there are in all.
+    pub(crate) async fn variable_keys(
+        &self,
+        prefix: &str,
+        limit: u64,
+        offset: u64,
+    ) -> Result<(Vec<String>, u64), ApiError> {
+        let request =
+            v1::ListVariableKeysRequest { attempt: self.attempt(), prefix: prefix.to_owned(), limit, offset };
+        let answer = call!(self, self.patience, list_variable_keys, request)?;
+        Ok((answer.keys, answer.total))
+    }
+
     pub(crate) async fn put_variable(&self, key: &str, value: &str, description: Option<&str>) -> Result<(), ApiError> {
         let request = v1::PutVariableRequest {
             attempt: self.attempt(),

@@ -128,6 +128,14 @@ mod tests {
         assert!(settings.name.as_str().ends_with(&format!("-{}", std::process::id())));
         assert!(settings.slots >= 4);
         assert_eq!(settings.dir, PathBuf::from("/w"));
+        assert_eq!(settings.task_dir, None);
+    }
+
+    #[test]
+    fn the_folder_of_tasks_is_absolute() {
+        let options = WorkerOptions { task_dir: Some("tasks".into()), ..WorkerOptions::default() };
+        let settings = WorkerSettings::from_options(&options, "/w".into()).unwrap();
+        assert_eq!(settings.task_dir, Some(std::env::current_dir().unwrap().join("tasks")));
     }
 
     #[test]

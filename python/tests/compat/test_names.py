@@ -230,6 +230,8 @@ def test_mails_are_told_where_they_are_set(supervisor: Supervisor, tmp_path: Pat
         ("DAG('d', schedule=None, schedule_interval=None)\n", 2, ["DAG() got both 'schedule_interval'", "'schedule'"]),
         ("S3FileTransferOperator()\n", 2, ["no Airflow has S3FileTransferOperator", "LocalFilesystemToS3Operator"]),
         ("from airflow.models import SlaMiss\n", 2, ["was dropped after Airflow 2", "DeadlineAlert"]),
+        ("from airflow.www.utils import anything\n", 2, ["airflow.www.utils.anything was dropped", "no Flask views"]),
+        ("import airflow.auth.managers.other as other\nother.X\n", 3, ["was dropped after Airflow 2"]),
         ("DAG('d', 'text', None, None)\n", 2, ["positional arguments"]),
         ("from airflow.models import DagRun\nDagRun.find(dag_id='d')\n", 3, ["DagRun.find() needs Airflow's database"]),
         ("DAG('d').run()\n", 2, ["dag.run() needs Airflow's database", "python -m pytest"]),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from supervisor import Supervisor, TaskResult
+from supervisor import Supervisor, TaskResult, drain, startup
 
+#: An interpreter without any packages.
+BARE = os.path.realpath(sys.executable)
 NUMBERS = itertools.count()
 HEAD = """
 import datetime, json
@@ -163,8 +169,63 @@ def test_hooks_and_connections(supervisor: Supervisor, tmp_path: Path) -> None:
     assert value(result) == ["host", "secret", "h"]
 
 
+def test_another_interpreter_gets_plain_values(supervisor: Supervisor, tmp_path: Path) -> None:
+    body = (
+        "import sys\nfrom airflow.operators.python import ExternalPythonOperator\n"
+        "def f(**context): return [context['next_ds'], context['prev_ds'], sorted(context)[0]]\n"
+        f"ExternalPythonOperator(task_id='t', python={BARE!r}, python_callable=f, expect_airflow=False, dag=dag)"
+    )
+    assert value(run(supervisor, tmp_path, body))[:2] == ["2026-01-03", "2026-01-01"]
+
+
 def test_nothing_is_told_to_a_task(supervisor: Supervisor, tmp_path: Path) -> None:
     body = "from airflow.utils.dates import days_ago\nPythonOperator(task_id='t', python_callable=lambda: 1, provide_context=True, dag=dag)"
     result = run(supervisor, tmp_path, body)
     assert value(result) == 1
     assert "Airflow 2" not in json.dumps(result.logs) + result.stderr.decode()
+
+
+SLA = """
+import datetime
+from airflow import DAG
+from airflow.operators.bash import BashOperator
+def missed(dag, task_list, blocking_task_list, slas, blocking_tis):
+    print("told", dag.dag_id, task_list, [sla.task_id for sla in slas], blocking_tis)
+with DAG("d", sla_miss_callback=missed, default_args={"sla": datetime.timedelta(minutes=1)}):
+    for name in ("done", "late", "failed"):
+        BashOperator(task_id=name, bash_command="true")
+"""
+
+
+@pytest.mark.parametrize(("run_type", "told"), [("scheduled", ["failed", "late"]), ("manual", None)])
+def test_a_missed_sla(supervisor: Supervisor, tmp_path: Path, run_type: str, told: list[str] | None) -> None:
+    (tmp_path / "sla.py").write_text(SLA)
+    [deadline] = supervisor.parse(tmp_path, "sla.py")["dags"][0]["dag"]["deadline"]
+    dag_run = {**startup("d", "late", "sla.py")["ti_context"]["dag_run"], "run_type": run_type}
+    prelude = {
+        "env": {},
+        "bundle_name": "dags",
+        "bundle_dir": str(tmp_path),
+        "working_dir": str(tmp_path),
+        "bytecode_dir": None,
+        "dag_rel_path": "sla.py",
+        "callback": {
+            "kind": "deadline",
+            "spec": deadline["callback"],
+            "ti_context": {"dag_run": dag_run, "max_tries": 0, "should_retry": False},
+            "deadline": {"deadline_time": "2026-01-02T00:01:00Z"},
+        },
+    }
+    job = supervisor.fork("callback", prelude)
+    if told is not None:
+        head = job.channel.recv(4, socket.MSG_WAITALL)
+        number, body, *_ = msgspec.msgpack.decode(job.channel.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL))
+        assert (body["type"], body["task_ids"], body["run_ids"]) == ("GetTaskStates", ["done", "failed", "late"], ["manual"])
+        states = {"manual": {"done": "success", "failed": "failed", "late": "running"}}
+        job.reply(number, {"type": "TaskStatesResult", "task_states": states})
+    output = drain(job.stdout)
+    assert supervisor.wait_event("exited", job.number)["code"] == 0, (output, drain(job.logs))
+    if told is None:
+        assert "told" not in output
+    else:
+        assert f"told d failed on 2026-01-02T00:00:00Z\nlate on 2026-01-02T00:00:00Z {told} []" in output

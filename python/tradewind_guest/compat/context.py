@@ -122,6 +122,11 @@ def _neighbour(context: Mapping[str, Any], date: Any, direction: int) -> Any:
 
 
 def _last_success(ti: Any) -> Any:
+    from airflow.sdk.execution_time import task_runner
+
+    if not hasattr(task_runner, "SUPERVISOR_COMMS"):
+        # As the SDK's own lazy values have it: whoever looks through a context after its task takes it for absent.
+        raise AttributeError("the date of the last successful run can be asked for only while the task runs")
     run = ti.get_previous_dagrun(state="success")
     return _instant(run.logical_date) if run is not None else None
 

@@ -31,6 +31,8 @@ def _with_database(test: Any) -> Any:
     def run_test(self: Any, execution_date: Any = None, *args: Any, **kwargs: Any) -> Any:
         if execution_date is not None:
             kwargs["logical_date"] = execution_date
+        if isinstance(kwargs.get("logical_date"), datetime):
+            kwargs["logical_date"] = _aware(kwargs["logical_date"])
         testing.require("dag.test()")
         testing.file_dag(self)
         return test(self, *args, **kwargs)
@@ -292,7 +294,7 @@ def _runtime(ti: Any) -> Any:
 
     if getattr(ti, "tradewind_runtime", None) is None:
         run = ti.tradewind_run
-        fields = {name: getattr(run, name, None) for name in DagRun.model_fields}
+        fields = {name: vars(run).get(name) for name in DagRun.model_fields}
         fields.update(consumed_asset_events=[], conf=run.conf or {}, state=str(run.state), run_type=str(run.run_type))
         context = TIRunContext.model_construct(
             dag_run=DagRun.model_construct(**fields), max_tries=ti.max_tries, task_reschedule_count=0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from tradewind_guest.compat import redirects, report
@@ -20,7 +21,9 @@ DAGBAG_ARGUMENTS = {
 def install() -> None:
     """Have the classes changed when they are first imported."""
     redirects.after_import("airflow.task.trigger_rule", _change_trigger_rule)
+    redirects.after_import("airflow.utils.state", _change_state)
     redirects.after_import("airflow.dag_processing.dagbag", _change_dag_bag)
+    redirects.after_import("airflow.providers.standard.operators.python", _change_virtualenv_operators)
 
 
 def _change_trigger_rule(module: Any) -> None:
@@ -29,16 +32,47 @@ def _change_trigger_rule(module: Any) -> None:
     rule.NONE_FAILED_OR_SKIPPED = rule.NONE_FAILED_MIN_ONE_SUCCESS
 
 
+def _change_state(module: Any) -> None:
+    # No task is in it any more; comparisons with it go on to be false.
+    if not hasattr(module.State, "SHUTDOWN"):
+        module.State.SHUTDOWN = "shutdown"
+
+
 def _change_dag_bag(module: Any) -> None:
     kind = module.DagBag
     original = kind.__init__
 
     @functools.wraps(original)
     def __init__(self: Any, dag_folder: Any = None, *args: Any, **kwargs: Any) -> None:
-        # In Airflow 2 the second argument was include_examples; here it is safe_mode, a bool too.
+        # Without a name, the second argument was include_examples; safe_mode came third.
+        if args and isinstance(args[0], bool):
+            args = args[1:]
+            report.use("DagBag(dag_folder, include_examples)", "DagBag(dag_folder) and [core] load_examples")
         for old in DAGBAG_ARGUMENTS.keys() & kwargs.keys():
             del kwargs[old]
             report.use(f"DagBag({old}=)", DAGBAG_ARGUMENTS[old] or "leave it out")
         original(self, dag_folder, *args, **kwargs)
 
     kind.__init__ = __init__
+
+
+def _change_virtualenv_operators(module: Any) -> None:
+    """What goes to another interpreter must bear pickling; `**context` alone does not ask for the removed keys that do not."""
+    kind = module._BasePythonVirtualenvOperator
+    write = kind._write_args
+
+    @functools.wraps(write)
+    def _write_args(self: Any, *args: Any, **kwargs: Any) -> Any:
+        named = inspect.signature(self.python_callable).parameters
+        self.op_kwargs = {
+            name: value
+            for name, value in self.op_kwargs.items()
+            if name in named or name not in _NOT_FOR_OTHERS
+        }
+        return write(self, *args, **kwargs)
+
+    kind._write_args = _write_args
+
+
+#: Removed context keys that another interpreter gets only when it asks for them: they cannot always be pickled.
+_NOT_FOR_OTHERS = {"conf", "triggering_dataset_events"}

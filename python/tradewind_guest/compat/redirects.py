@@ -72,9 +72,10 @@ class _Gone(MetaPathFinder, Loader):
     """Makes modules that are in the tables and nowhere else."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname not in _modules:
+        if fullname not in _modules and _gone_above(fullname) is None:
             return None
-        return importlib.util.spec_from_loader(fullname, self, is_package=fullname in _packages)
+        is_package = fullname in _packages or _gone_above(f"{fullname}.x") is not None
+        return importlib.util.spec_from_loader(fullname, self, is_package=is_package)
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -82,6 +83,16 @@ class _Gone(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = "A module of Airflow 2; its names stand for those of today."
         attach(module)
+
+
+def _gone_above(name: str) -> table.Target | None:
+    """Return what is said of a package that is gone as a whole, for the modules that it had."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        known = _known.get(name)
+        if known is not None and known.whole is not None and known.whole.gone:
+            return known.whole
+    return None
 
 
 class _Watcher(MetaPathFinder):
@@ -131,15 +142,15 @@ def attach(module: ModuleType) -> None:
     """Give a module its old names back."""
     name = module.__name__
     own = module.__dict__.get("__getattr__")
-    if name not in _modules or hasattr(own, "tradewind"):
+    if hasattr(own, "tradewind") or (name not in _modules and _gone_above(name) is None):
         return
-    known = _known.get(name, table.OldModule())
+    known = _known.get(name) or table.OldModule(whole=_gone_above(name))
     made_up = isinstance(module.__loader__, _Gone)
 
     def fallback(attribute: str) -> Any:
         if attribute == "__all__" and made_up:
             return _public(known)
-        if attribute.startswith("__"):
+        if attribute.startswith("__") and attribute.endswith("__"):
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
         target = known.names.get(attribute)
         if target is not None:
@@ -148,7 +159,7 @@ def attach(module: ModuleType) -> None:
             try:
                 return _from_airflow(own, attribute)
             except AttributeError:
-                if f"{name}.{attribute}" not in _modules:
+                if f"{name}.{attribute}" not in _modules and known.whole is None:
                     raise
         if f"{name}.{attribute}" in _modules:
             return importlib.import_module(f"{name}.{attribute}")

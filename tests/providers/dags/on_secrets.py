@@ -24,7 +24,10 @@ class LookInTrigger(BaseOperator):
 
 
 # What a file reads when it is loaded shows in the DAG's description.
-AT_TOP = f"{Variable.get('everywhere')} {Variable.get('only_env')} {Connection.get('env_json').host}"
+AT_TOP = (
+    f"{Variable.get('everywhere')} {Variable.get('only_env')} {Variable.get('in_store')} {Connection.get('env_json').host}"
+    f" {BaseHook.get_connection('in_store').host}"
+)
 
 with DAG("secrets", description=AT_TOP, schedule=None, start_date=datetime(2025, 1, 1), tags=["providers"]):
 
@@ -36,6 +39,10 @@ with DAG("secrets", description=AT_TOP, schedule=None, start_date=datetime(2025,
             "hidden": os.environ.get("AIRFLOW__CORE__FERNET_KEY"),
             "missing": Variable.get("nowhere", default="the default"),
         }
+
+    @task
+    def keys() -> list[str]:
+        return [key for key in Variable.keys(prefix="in_store")]
 
     @task
     def details() -> dict:
@@ -76,4 +83,4 @@ with DAG("secrets", description=AT_TOP, schedule=None, start_date=datetime(2025,
         Variable.delete("written")
         return f"{written}, then {Variable.get('written', default='gone')}"
 
-    [look(), details(), tell(), write()]
+    [look(), keys(), details(), tell(), write()]

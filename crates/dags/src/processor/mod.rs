@@ -3,6 +3,7 @@
 
 mod inputs;
 mod interpreters;
+mod look_ups;
 mod pipeline;
 mod publish;
 mod threads;
@@ -107,7 +108,7 @@ impl DagProcessor {
         let mut watch = Watch::new(&settings.folder);
         let (interval, patience) = (settings.scan_interval, settings.patience);
         let (custom, has_custom) = tokio::sync::watch::channel(false);
-        let pipeline = Pipeline::new(settings.clone(), self.guest);
+        let pipeline = Pipeline::new(settings.clone(), self.guest, Some(self.client.clone()));
         let interpreters = pipeline.interpreters().clone();
         let answerer = interpreters.has_python().then(|| Answerer::new(self.client.clone(), interpreters, settings));
         let mut round = Round { pipeline, publisher: Publisher::new(self.client, patience), custom, trouble: None };
@@ -211,7 +212,7 @@ impl LocalLoader {
     /// A loader; nothing is read yet.
     pub fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
         let settings = absolute(settings);
-        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest) }
+        Self { watch: Watch::new(&settings.folder), pipeline: Pipeline::new(settings, guest, None) }
     }
 
     /// What the folder holds now; waits for environments that have to be built.

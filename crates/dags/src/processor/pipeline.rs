@@ -10,13 +10,15 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use tradewind_guest::{FileNotes, GuestEnv, ParseRequest};
+use tradewind_guest::{FileNotes, GuestEnv, ParseHost, ParseRequest};
+use tradewind_proto::LeaderClient;
 use tradewind_types::{Bundle, DagSpec, Deprecation, Environment, ImportError, SourceKind, Timestamp, VersionHash};
 
 use super::{
     ProcessorSettings,
     inputs::{Inputs, KnownLayout},
     interpreters::{Found, Interpreter, Interpreters},
+    look_ups::LookUps,
     threads::on_thread,
 };
 use crate::{
@@ -27,6 +29,12 @@ use crate::{
     scan::{FileKind, Scan, ScannedFile, Scanner},
     yaml::{YamlSettings, parse_yaml},
 };
+
+/// How old what a file gave may grow when it rests on variables or connections of the store: Airflow's
+/// `min_file_process_interval`.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// The same for a file with errors: the variable that it lacks may be there by now.
+const ASK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
 /// What one DAG file gives.
 #[derive(Clone, Debug)]
@@ -78,10 +86,18 @@ struct Outcome {
     defines_dags: bool,
     /// The machinery failed, not the file: try again at the next scan.
     is_transient: bool,
+    /// Its code read variables or connections of the store, which may be others by now.
+    asked_at: Option<Instant>,
     parse_time: Duration,
 }
 
 impl Outcome {
+    /// Whether to parse the file again, though nothing of it has changed.
+    fn is_stale(&self) -> bool {
+        let after = if self.problems.is_empty() { ASK_AGAIN } else { ASK_AGAIN_SOON };
+        self.is_transient || self.asked_at.is_some_and(|at| at.elapsed() >= after)
+    }
+
     fn key_by(&self, inputs: &Inputs<'_>, rel: &str, file: &ScannedFile, claim: Option<&Claim>) -> String {
         inputs.key(rel, file, claim, &self.imported, !self.problems.is_empty())
     }
@@ -89,6 +105,7 @@ impl Outcome {
 
 pub(crate) struct Pipeline {
     settings: ProcessorSettings,
+    client: Option<LeaderClient>,
     scanner: Option<Scanner>,
     interpreters: Interpreters,
     layout: KnownLayout,
@@ -104,13 +121,15 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(settings: ProcessorSettings, guest: Option<GuestEnv>) -> Self {
+    /// With a client, DAG files may read what the store holds.
+    pub(crate) fn new(settings: ProcessorSettings, guest: Option<GuestEnv>, client: Option<LeaderClient>) -> Self {
         let scanner = Scanner::new(settings.folder.clone(), settings.bundle_file_max_bytes, settings.ignore_syntax);
         Self {
             interpreters: Interpreters::new(guest, settings.environments.clone()),
             layout: KnownLayout::default(),
             pending: BTreeSet::new(),
             settings,
+            client,
             scanner: Some(scanner),
             outcomes: BTreeMap::new(),
             owners: HashMap::new(),
@@ -142,7 +161,7 @@ impl Pipeline {
         let scan = self.scan().await?;
         self.interpreters.tidy().await;
         if let Some(last) = self.last.as_ref().filter(|last| *last.scan == scan && last.pending.is_empty())
-            && !self.outcomes.values().any(|outcome| outcome.is_transient)
+            && !self.outcomes.values().any(Outcome::is_stale)
         {
             // The usual case: what follows would find, at the price of hashing everything, that all is as it was.
             return Ok(last.clone());
@@ -194,7 +213,7 @@ impl Pipeline {
             let before = self.outcomes.get(rel);
             let claim = layout.of_file(rel).filter(|_| file.kind == FileKind::PythonDag);
             let is_fresh = before.is_some_and(|outcome| {
-                !outcome.is_transient && outcome.key == outcome.key_by(inputs, rel, file, claim)
+                !outcome.is_stale() && outcome.key == outcome.key_by(inputs, rel, file, claim)
             });
             if is_fresh {
                 continue;
@@ -212,6 +231,7 @@ impl Pipeline {
                 file: file.clone(),
                 root: scan.root.clone(),
                 settings: self.settings.clone(),
+                client: self.client.clone(),
                 interpreter,
                 environment: match claim {
                     Some(Claim::Uses(environment)) => Some(Arc::clone(environment)),
@@ -353,6 +373,7 @@ struct Job {
     file: ScannedFile,
     root: PathBuf,
     settings: ProcessorSettings,
+    client: Option<LeaderClient>,
     interpreter: Found,
     environment: Option<Arc<Environment>>,
     defined_dags: bool,
@@ -408,6 +429,8 @@ impl Job {
         request.timeout = self.settings.parse_timeout;
         request.memory_limit_bytes = self.settings.parse_memory_bytes;
         request.with_notes = self.settings.with_notes;
+        let look_ups = self.client.clone().map(|client| Arc::new(LookUps::new(client, self.settings.patience)));
+        request.host = look_ups.clone().map(|look_ups| look_ups as Arc<dyn ParseHost>);
         let parsed = match on_thread(interpreter.parser(), async move |parser| parser.parse(request).await).await {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -423,6 +446,7 @@ impl Job {
             }
         };
         let mut outcome = Outcome {
+            asked_at: look_ups.filter(|look_ups| look_ups.were_asked()).map(|_| Instant::now()),
             imported: parsed.imported_files.iter().filter_map(|path| self.rel_of(path)).collect(),
             warnings: (parsed.warnings.iter().cloned())
                 .chain(parsed.deprecations.iter().map(ToString::to_string))

@@ -20,6 +20,7 @@ use tradewind_types::{DagSpec, Timestamp, Timetable};
 use super::{
     ProcessorSettings,
     interpreters::{Found, Interpreters},
+    look_ups::LookUps,
     threads::on_thread,
 };
 
@@ -141,7 +142,7 @@ impl Answerer {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;
             let key = (question.dag_id.clone(), question.question);
-            let answer = match evaluate(&interpreters, &root, &settings, &question).await {
+            let answer = match evaluate(&interpreters, &root, &settings, &question, &client).await {
                 Ok(answer) => answer,
                 Err(trouble) => return (key, Err(trouble)),
             };
@@ -174,6 +175,7 @@ async fn evaluate(
     root: &Path,
     settings: &ProcessorSettings,
     question: &v1::TimetableQuestion,
+    client: &LeaderClient,
 ) -> Result<v1::TimetableAnswer, String> {
     let interpreter = match interpreters.of_file(&question.rel_path, root) {
         Found::Ready(interpreter) => interpreter,
@@ -184,6 +186,7 @@ async fn evaluate(
     let mut file = ParseRequest::new(root, &question.rel_path);
     file.timeout = settings.parse_timeout;
     file.memory_limit_bytes = settings.parse_memory_bytes;
+    file.host = Some(Arc::new(LookUps::new(client.clone(), settings.patience)));
     let instant = |micros: Option<i64>| micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
     let request = TimetableRequest {
         file,

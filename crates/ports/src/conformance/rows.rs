@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tradewind_types::{
     Asset, AssetEvent, AssetKey, AssetSource, Backfill, Callback, CallbackKind, CallbackState, DEFAULT_SHARD, DagRow,
     DagRun, DagSource, DagSpec, DagVersion, Deferral, HumanInput, LeaseToken, Operator, Reprocess, Resume, RunNo,
-    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId, Timestamp,
-    Trigger, UNMAPPED, WriteSet, XCom,
+    RunState, RunType, SourceKind, TaskInstance, TaskSpec, TaskState, TaskTry, Term, TiId, Timestamp, Trigger,
+    UNMAPPED, WriteSet, XCom,
 };
 use uuid::Uuid;
 

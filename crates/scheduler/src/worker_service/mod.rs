@@ -49,6 +49,7 @@ routes! {
     get_x_coms(v1::GetXComsRequest) -> v1::GetXComsResponse = do_get_xcoms;
     delete_x_com(v1::DeleteXComRequest) -> v1::Empty = do_delete_xcom;
     get_variable(v1::GetVariableRequest) -> v1::GetVariableResponse = do_get_variable;
+    list_variable_keys(v1::ListVariableKeysRequest) -> v1::ListVariableKeysResponse = do_list_variable_keys;
     put_variable(v1::PutVariableRequest) -> v1::Empty = do_put_variable;
     delete_variable(v1::DeleteVariableRequest) -> v1::Empty = do_delete_variable;
     get_connection(v1::GetConnectionRequest) -> v1::GetConnectionResponse = do_get_connection;

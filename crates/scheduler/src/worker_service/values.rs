@@ -62,9 +62,23 @@ impl WorkerApi {
         request: v1::GetVariableRequest,
     ) -> Result<v1::GetVariableResponse, ApiError> {
         self.check_attempt(request.attempt.as_ref()).await?;
-        let sealed = self.core.store.variable(&request.key).await.map_err(store_error)?;
-        let variable = sealed.map(|variable| self.core.vault.open_variable(variable)).transpose()?;
-        Ok(v1::GetVariableResponse { variable: variable.map(Into::into) })
+        self.core.read_variable(&request.key).await
+    }
+
+    pub(super) async fn do_list_variable_keys(
+        &self,
+        request: v1::ListVariableKeysRequest,
+    ) -> Result<v1::ListVariableKeysResponse, ApiError> {
+        self.check_attempt(request.attempt.as_ref()).await?;
+        let variables = all_rows(async |page| self.core.store.variables(page).await).await?;
+        let mut keys: Vec<String> = variables.into_iter().map(|variable| variable.key).collect();
+        keys.retain(|key| key.starts_with(&request.prefix));
+        let total = keys.len() as u64;
+        let part = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(v1::ListVariableKeysResponse {
+            keys: keys.into_iter().skip(part(request.offset)).take(part(request.limit)).collect(),
+            total,
+        })
     }
 
     pub(super) async fn do_put_variable(&self, request: v1::PutVariableRequest) -> Result<v1::Empty, ApiError> {
@@ -87,9 +101,7 @@ impl WorkerApi {
         request: v1::GetConnectionRequest,
     ) -> Result<v1::GetConnectionResponse, ApiError> {
         self.check_attempt(request.attempt.as_ref()).await?;
-        let sealed = self.core.store.connection(&request.conn_id).await.map_err(store_error)?;
-        let connection = sealed.map(|row| self.core.vault.open_connection(row)).transpose()?;
-        Ok(v1::GetConnectionResponse { connection: connection.map(Into::into) })
+        self.core.read_connection(&request.conn_id).await
     }
 
     pub(super) async fn do_put_rendered(&self, request: v1::PutRenderedRequest) -> Result<v1::Empty, ApiError> {

@@ -41,3 +41,11 @@ class DagConcurrencyLimitReached(AirflowException):
 
 class TaskConcurrencyLimitReached(AirflowException):
     """A task ran as often at once as it may."""
+
+
+class UnmappableOperator(AirflowException):
+    """An operator could not be mapped."""
+
+
+class UnmappableXComLengthPushed(AirflowException):
+    """A task pushed more values to map over than allowed."""

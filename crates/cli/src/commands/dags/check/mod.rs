@@ -75,7 +75,8 @@ impl Checked {
 /// # Errors
 /// A path does not exist or cannot be read.
 pub async fn run(context: &Context, args: CheckArgs) -> Outcome {
-    let config = context.load(Vec::new())?.config;
+    // The client says what is odd about the configuration.
+    let config = if args.offline { context.load(Vec::new())? } else { context.load_quietly(Vec::new())? }.config;
     let places = places::resolve(&args.paths, &config.dags.folder)?;
     let known = known::ask(context, &config, args.offline).await;
     let now = Timestamp::now();
