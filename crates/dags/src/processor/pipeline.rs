@@ -212,9 +212,8 @@ impl Pipeline {
         {
             let before = self.outcomes.get(rel);
             let claim = layout.of_file(rel).filter(|_| file.kind == FileKind::PythonDag);
-            let is_fresh = before.is_some_and(|outcome| {
-                !outcome.is_stale() && outcome.key == outcome.key_by(inputs, rel, file, claim)
-            });
+            let is_fresh = before
+                .is_some_and(|outcome| !outcome.is_stale() && outcome.key == outcome.key_by(inputs, rel, file, claim));
             if is_fresh {
                 continue;
             }
