@@ -7,26 +7,24 @@ use tradewind_types::{Bundle, BundleFile, DagSpec, Environment, VersionHash, sha
 
 use crate::scan::Scan;
 
-/// The bundle of a DAG file: the file itself, every file below the folder that defines no DAGs (shared modules, SQL, data),
-/// and the DAG files that it imports. Other DAG files stay out, so that editing one leaves the others' bundles alone; so do
-/// the files that declare and define environments (`is_special`), save for those of its own `environment`.
-pub(crate) fn bundle_of(
-    scan: &Scan,
-    dag_file: &str,
-    imported: &BTreeSet<String>,
-    environment: Option<&Environment>,
-    defines_dags: impl Fn(&str) -> bool,
-    is_special: impl Fn(&str) -> bool,
+/// The bundle of a DAG file: the file itself, the `shared` files (all below the folder that define neither DAGs nor
+/// environments: modules, SQL, data), the DAG files that it imports, and those that declare its `environment`. Other DAG files
+/// stay out, so that editing one leaves the others' bundles alone.
+pub(crate) fn bundle_of<'a>(
+    scan: &'a Scan,
+    dag_file: &'a str,
+    imported: &'a BTreeSet<String>,
+    environment: Option<&'a Environment>,
+    shared: &[&'a str],
 ) -> Bundle {
-    let defines = |rel: &String| environment.is_some_and(|environment| environment.files.contains(rel));
-    let files = scan
-        .files
-        .iter()
-        .filter(|(rel, _)| {
-            *rel == dag_file || imported.contains(*rel) || defines(rel) || !(defines_dags(rel) || is_special(rel))
-        })
+    let declared = environment.into_iter().flat_map(|environment| &environment.files);
+    let names: BTreeSet<&str> =
+        shared.iter().copied().chain([dag_file]).chain(imported.iter().chain(declared).map(String::as_str)).collect();
+    let files = names
+        .into_iter()
+        .filter_map(|rel| Some((rel, scan.files.get(rel)?)))
         .map(|(rel, file)| BundleFile {
-            path: rel.clone(),
+            path: rel.to_owned(),
             blob: file.blob.clone(),
             size: file.size,
             executable: file.executable,

@@ -261,6 +261,9 @@ impl Pipeline {
         let defines_dags = |rel: &str| {
             self.outcomes.get(rel).map_or_else(|| self.pending.contains(rel), |outcome| outcome.defines_dags)
         };
+        // Looked up once: each bundle would otherwise go through all files.
+        let is_shared = |rel: &&str| !(defines_dags(rel) || layout.is_special(rel));
+        let shared: Vec<&str> = scan.files.keys().map(String::as_str).filter(is_shared).collect();
         let mut files = Vec::new();
         for (rel, outcome) in self.outcomes.iter().filter(|(rel, _)| !self.pending.contains(*rel)) {
             let mut problems = outcome.problems.clone();
@@ -280,9 +283,7 @@ impl Pipeline {
             }
             let is_python = specs.iter().any(|spec| spec.source.kind == SourceKind::Python);
             let environment = specs.first().and_then(|spec| spec.environment.as_ref());
-            let is_special = |rel: &str| layout.is_special(rel);
-            let bundle =
-                is_python.then(|| bundle_of(scan, rel, &outcome.imported, environment, defines_dags, is_special));
+            let bundle = is_python.then(|| bundle_of(scan, rel, &outcome.imported, environment, &shared));
             files.push(LoadedFile {
                 rel_path: rel.clone(),
                 dags: specs.into_iter().map(|spec| (version_hash(&spec, bundle.as_ref()), spec)).collect(),
