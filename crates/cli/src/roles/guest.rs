@@ -126,7 +126,7 @@ fn is_for_guests(name: &str) -> bool {
         "AIRFLOW__WEBSERVER__SECRET_KEY",
     ];
     let has = |prefix: &&str| name.starts_with(*prefix);
-    SEEN.iter().any(|prefix| has(prefix)) && !HIDDEN.iter().any(|prefix| has(prefix))
+    SEEN.iter().any(has) && !HIDDEN.iter().any(has)
 }
 
 /// The `python` folder of the checkout that the binary was built in, or of the current folder.

@@ -171,7 +171,7 @@ async fn test(
     let dag_id = request.dag_id.clone();
     let (source, spec) = if watched {
         let (watcher, spec) = again::Watcher::open(&config, &dag_id).await?;
-        (Tests::Watched(watcher), spec)
+        (Tests::Watched(Box::new(watcher)), spec)
     } else {
         let (file, spec) = local::find(&config, &dag_id).await?;
         (Tests::Once(Box::new(file)), spec)
@@ -193,7 +193,7 @@ async fn test(
     let ended = match source {
         Tests::Watched(watcher) => {
             let prepare = |spec, date| prepare(spec, date).map(|spec| served(spec, &queues));
-            watch_file(watcher, &mut tested, prepare, stop).await
+            watch_file(*watcher, &mut tested, prepare, stop).await
         }
         Tests::Once(file) => tokio::select! {
             ended = tested.once(&file, &spec) => ended,
@@ -210,7 +210,7 @@ enum Tests {
     /// Once, as this file has it.
     Once(Box<LoadedFile>),
     /// After each save.
-    Watched(again::Watcher),
+    Watched(Box<again::Watcher>),
 }
 
 /// Tests a DAG again and again until Ctrl-C; answers how its last run ended.
