@@ -26,7 +26,7 @@ impl Watch {
                 );
             })
             .ok();
-        Self { watcher: watcher, changes, _sender: sender }
+        Self { watcher, changes, _sender: sender }
     }
 
     /// Whether the system tells of changes.
