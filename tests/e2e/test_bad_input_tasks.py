@@ -204,7 +204,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory):
     with standalone(folder, **env) as system:
         system.write("bad.py", DAG)
         system.start()
-        system.client.wait_for_dag("bad")
+        eventually("loading the file", lambda: system.client.dag("bad"), 180)
         yield system
         group = folder / "group"
         if group.exists():
