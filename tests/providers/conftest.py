@@ -169,6 +169,8 @@ def main_system(world: World) -> Standalone:
             "auth": {"type": "api_key", "apiKey": world.secrets["lineage"]},
         },
         AIRFLOW__OPENLINEAGE__NAMESPACE="tradewind",
+        # What sends events gives up after 10 s by itself: too soon on a busy machine.
+        AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT="300",
         AIRFLOW__SECRETS__BACKEND="airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend",
         AIRFLOW__SECRETS__BACKEND_KWARGS={
             "connections_lookup_pattern": pattern,

@@ -102,6 +102,25 @@ async fn a_renamed_file_and_a_moved_dag_keep_their_ids() {
 }
 
 #[tokio::test]
+async fn a_file_reads_a_variable_of_the_store_as_soon_as_there_is_one() {
+    let dags = Dags::new();
+    dags.write(
+        "py.py",
+        format!("from airflow.sdk import Variable\n{}", python_dag("py")).replace("\"true\"", "Variable.get('x')"),
+    );
+    let mut leader = Leader::start().await;
+    let running = Running::start(dags.settings(), &leader, Some(dags.guest()));
+    leader.wait_for("the error arrives", |seen| seen.errors.values().flatten().count() == 1).await;
+    leader.with(|seen| {
+        assert!(seen.errors["py.py"][0].message.contains("VARIABLE_NOT_FOUND"));
+        seen.variables.insert("x".to_owned(), "echo x".to_owned());
+    });
+    // No file has changed.
+    leader.wait_for("the DAG arrives", |seen| seen.dag_ids().contains("py")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn python_files_arrive_with_their_bundles() {
     let dags = Dags::new();
     let seen_log = dags.beside("imports");

@@ -129,6 +129,8 @@ pub struct Seen {
     pub fetched: u64,
     /// The answers.
     pub answers: Vec<v1::TimetableAnswer>,
+    /// Variables that DAG files may read.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Seen {
@@ -197,6 +199,24 @@ impl v1::dag_service_server::DagService for Service {
             seen.largest_chunk = seen.largest_chunk.max(largest);
             Ok(v1::PutBlobsResponse { stored })
         })
+    }
+
+    async fn get_variable(
+        &self,
+        request: Request<v1::GetVariableRequest>,
+    ) -> Result<Response<v1::GetVariableResponse>, Status> {
+        self.answer(|seen| {
+            let key = request.into_inner().key;
+            let value = seen.variables.get(&key).cloned();
+            Ok(v1::GetVariableResponse { variable: value.map(|value| v1::Variable { key, value, description: None }) })
+        })
+    }
+
+    async fn get_connection(
+        &self,
+        _: Request<v1::GetConnectionRequest>,
+    ) -> Result<Response<v1::GetConnectionResponse>, Status> {
+        self.answer(|_| Ok(v1::GetConnectionResponse { connection: None }))
     }
 
     async fn publish_file(
