@@ -151,7 +151,7 @@ fn slips_are_named_with_line_field_and_mend() {
         ("[environments.a]\nproject = \"stale\"", 2, &["stale/uv.lock does not fit", "\"humanize\"", "uv lock"]),
         ("[scheduler]\nparallelism = 3", 1, &["[scheduler]", "--config"]),
         ("[enviroments.a]\nrequirements = \"r.txt\"", 1, &["did you mean \"environments\""]),
-        ("[environments.a\n", 1, &["not TOML"]),
+        ("[environments.a", 1, &["not TOML"]),
     ] {
         let (problem, told) = of_toml(text);
         assert!(problem.starts_with(&format!("{line}: ")), "{text}: {problem}");
