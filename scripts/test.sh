@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: lints, Rust, Python, end to end. Starts private PostgreSQL and Redis servers and stops them again.
+# Runs every test: lints, Rust, Python, end to end, conformance, providers, acceptance. Starts private PostgreSQL, Redis and
+# MariaDB servers and stops them again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,6 +8,7 @@ export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 services=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-test.XXXXXX")
 cleanup() {
   trap - EXIT
+  if [[ -n ${environments:-} ]]; then kill "$environments" 2>/dev/null || true; fi
   ./scripts/test-services.sh stop "$services" || true
   rm -rf "$services"
 }
@@ -20,11 +22,16 @@ step "Python environment"
 ./python/prepare.sh .venv
 export TRADEWIND_TEST_PYTHON=$PWD/.venv/bin/python
 
-step "PostgreSQL and Redis"
-./scripts/test-services.sh start "$services" >"$services.env"
+step "PostgreSQL, Redis and MariaDB"
+./scripts/test-services.sh start "$services" --with mysql >"$services.env"
 # shellcheck disable=SC1090
 . "$services.env"
 rm -f "$services.env"
+
+# Downloads go on while the compiler works.
+{ ./scripts/test-venv.sh tests/providers/requirements.txt && ./tests/acceptance/environments.sh target/acceptance; } \
+  >"$services/environments.log" 2>&1 &
+environments=$!
 
 step "Format and lints"
 cargo fmt --all --check
@@ -43,5 +50,15 @@ export TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind
 
 step "Conformance with Airflow"
 ./scripts/conformance.sh -j 4
+
+step "Environments of providers and acceptance tests"
+wait "$environments" || { cat "$services/environments.log" >&2; exit 1; }
+environments=
+
+step "Providers"
+./tests/providers/run.sh
+
+step "Acceptance: the seed DAGs"
+./tests/acceptance/run.sh
 
 step "All tests passed"
