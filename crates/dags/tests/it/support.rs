@@ -260,20 +260,6 @@ impl v1::dag_service_server::DagService for Service {
         })
     }
 
-    async fn get_variable(
-        &self,
-        _: Request<v1::GetVariableRequest>,
-    ) -> Result<Response<v1::GetVariableResponse>, Status> {
-        self.answer(|_| Ok(v1::GetVariableResponse::default()))
-    }
-
-    async fn get_connection(
-        &self,
-        _: Request<v1::GetConnectionRequest>,
-    ) -> Result<Response<v1::GetConnectionResponse>, Status> {
-        self.answer(|_| Ok(v1::GetConnectionResponse::default()))
-    }
-
     async fn timetable_questions(
         &self,
         _: Request<v1::TimetableQuestionsRequest>,
