@@ -206,6 +206,8 @@ class World:
             "TRADEWIND__WORKER__QUEUES": "default",
             "TRADEWIND__WORKER__SLOTS": "12",
             "TRADEWIND__DAGS__PARSE_TIMEOUT_SECS": "120",
+            # All runs begin at once, and on a busy machine a heartbeat may be late.
+            "TRADEWIND__SCHEDULER__TASK_LEASE_SECS": "60",
             # 002_s3_pytorch_k8s: one task leaves a file in the working folder for the next.
             "TRADEWIND__WORKER__TASK_DIR": str(self.work / "tasks"),
         }

@@ -22,6 +22,7 @@ def install() -> None:
     """Have the classes changed when they are first imported."""
     redirects.after_import("airflow.task.trigger_rule", _change_trigger_rule)
     redirects.after_import("airflow.utils.state", _change_state)
+    redirects.after_import("airflow.sdk.api.datamodels._generated", _change_run_type)
     redirects.after_import("airflow.dag_processing.dagbag", _change_dag_bag)
     redirects.after_import("airflow.providers.standard.operators.python", _change_virtualenv_operators)
 
@@ -36,6 +37,11 @@ def _change_state(module: Any) -> None:
     # No task is in it any more; comparisons with it go on to be false.
     if not hasattr(module.State, "SHUTDOWN"):
         module.State.SHUTDOWN = "shutdown"
+
+
+def _change_run_type(module: Any) -> None:
+    # In a task, `str(dag_run.run_type)` was "backfill"; the SDK's class says "DagRunType.BACKFILL".
+    module.DagRunType.__str__ = lambda self: str(self.value)
 
 
 def _change_dag_bag(module: Any) -> None:
