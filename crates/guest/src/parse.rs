@@ -63,18 +63,19 @@ impl Parser {
     /// Parses one file. Whatever the file does is a [`ParsedFile`]; an error means that no parse took place.
     pub async fn parse(&self, request: ParseRequest) -> Result<ParsedFile, GuestError> {
         let file = request.dags_root.join(&request.file);
-        self.with_zygote(async |zygote| parse_in(zygote, &request, &file).await).await
+        let (request, file) = (&request, &file);
+        self.with_zygote(|zygote| async move { parse_in(&zygote, request, file).await }).await
     }
 
     /// Does something with the interpreter. One that dies meanwhile is replaced once: it may have died of old age, not of
     /// the file.
-    pub(crate) async fn with_zygote<T>(
-        &self,
-        work: impl AsyncFn(&Control) -> Result<T, GuestError>,
-    ) -> Result<T, GuestError> {
+    pub(crate) async fn with_zygote<T, F>(&self, work: impl Fn(Arc<Control>) -> F) -> Result<T, GuestError>
+    where
+        F: Future<Output = Result<T, GuestError>> + Send,
+    {
         for last in [false, true] {
             let zygote = self.zygote().await?;
-            match work(&zygote).await {
+            match work(zygote).await {
                 Err(GuestError::ZygoteLost(reason)) if !last => {
                     tracing::warn!(reason, "parse zygote was lost, starting another one");
                 }

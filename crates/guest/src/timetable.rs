@@ -1,10 +1,13 @@
 //! Asks custom timetables, in children of the parse zygote: the class is found through the DAG file that uses it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{GuestEnv, GuestError, ImportError, ParseRequest};
+use crate::control::Control;
 use crate::parse::{Parser, prelude, run_child};
 
 /// A question to the timetable of a DAG file.
@@ -88,8 +91,9 @@ impl Parser {
         let mut prelude = prelude(&request.file, &file);
         prelude["dag_id"] = request.dag_id.clone().into();
         prelude["question"] = question(&request.question);
-        let end =
-            self.with_zygote(async |zygote| run_child(zygote, "timetable", &prelude, &request.file).await).await?;
+        let (prelude, asked) = (&prelude, &request.file);
+        let work = |zygote: Arc<Control>| async move { run_child(&zygote, "timetable", prelude, asked).await };
+        let end = self.with_zygote(work).await?;
         let answer = end.answer.as_deref().and_then(|answer| serde_json::from_slice::<Answer>(answer).ok());
         Ok(match answer {
             Some(Answer { error: Some(Failure { message, line, traceback }), .. }) => {

@@ -6,7 +6,6 @@ mod interpreters;
 mod look_ups;
 mod pipeline;
 mod publish;
-mod threads;
 mod timetables;
 mod watch;
 

@@ -19,7 +19,6 @@ use super::{
     inputs::{Inputs, KnownLayout},
     interpreters::{Found, Interpreter, Interpreters},
     look_ups::{self, LookUps},
-    threads::on_thread,
 };
 use crate::{
     Problem,
@@ -423,7 +422,7 @@ impl Job {
         request.with_notes = self.settings.with_notes;
         let look_ups = self.client.clone().map(|client| Arc::new(LookUps::new(client, self.settings.patience)));
         request.host = look_ups.clone().map(|look_ups| look_ups as Arc<dyn ParseHost>);
-        let parsed = match on_thread(interpreter.parser(), async move |parser| parser.parse(request).await).await {
+        let parsed = match interpreter.parser().parse(request).await {
             Ok(parsed) => parsed,
             Err(error) => {
                 tracing::error!(file = self.rel, "cannot parse: {error}");

@@ -21,7 +21,6 @@ use super::{
     ProcessorSettings,
     interpreters::{Found, Interpreters},
     look_ups::LookUps,
-    threads::on_thread,
 };
 
 /// Time between two looks for questions.
@@ -198,10 +197,11 @@ async fn evaluate(
             catchup: question.catchup,
         },
     };
-    let answered: TimetableAnswer =
-        on_thread(interpreter.parser(), async move |parser| parser.evaluate_timetable(request).await)
-            .await
-            .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
+    let answered: TimetableAnswer = interpreter
+        .parser()
+        .evaluate_timetable(request)
+        .await
+        .map_err(|error| format!("cannot ask the timetable of \"{}\": {error}", question.dag_id))?;
     let mut answer = v1::TimetableAnswer {
         dag_id: question.dag_id.clone(),
         question: question.question,
