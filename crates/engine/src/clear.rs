@@ -63,8 +63,13 @@ impl Engine {
             self.clear_instance(at, effects);
         }
         self.revive(position);
-        for &at in picked {
-            self.consider(at, effects);
+        if self.runs[position].tallies.is_empty() {
+            for &at in picked {
+                self.consider(at, effects);
+            }
+        } else {
+            // While it is not known how long a mapped task is, all instances of those above count for each of it.
+            self.consider_run(position, effects);
         }
     }
 

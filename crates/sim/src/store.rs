@@ -101,8 +101,14 @@ impl Store {
                 }
             }
         }
+        let moved = |no| match (self.runs.get(&no), rows.runs.get(&no)) {
+            (Some(before), Some(now)) => before.version != now.row.version,
+            _ => false,
+        };
         for (id, changed) in &rows.task_instances {
-            if changed.is_new == self.tis.contains_key(id) {
+            let is_known = self.tis.contains_key(id);
+            // A run that moves to another version has its instances written whole.
+            if changed.is_new == is_known && !(is_known && moved(changed.row.run_no)) {
                 return Err(format!("{id}: insert and update confused"));
             }
         }

@@ -13,7 +13,8 @@ use crate::{
 pub struct Changed<T> {
     /// The row as it is now; the last change wins.
     pub row: T,
-    /// Whether it was made in this set and must be inserted.
+    /// Whether it is written whole: it was made in this set and must be inserted, or it is an instance of a run that moved to
+    /// another version, by which its pool, queue and priority changed; an update leaves these alone.
     pub is_new: bool,
 }
 
@@ -90,10 +91,14 @@ impl WriteSet {
         }
     }
 
-    /// Notes a task instance; `is_new` when the store does not have it yet.
+    /// Notes a task instance; `is_new` when the store does not have it yet, or not as its run's version has it.
     pub fn task_instance(&mut self, ti: &TaskInstance, is_new: bool) {
         match self.task_instances.entry(ti.id) {
-            indexmap::map::Entry::Occupied(mut entry) => entry.get_mut().row = ti.clone(),
+            indexmap::map::Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.row = ti.clone();
+                known.is_new |= is_new;
+            }
             indexmap::map::Entry::Vacant(entry) => {
                 entry.insert(Changed { row: ti.clone(), is_new });
             }

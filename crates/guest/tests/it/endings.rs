@@ -110,7 +110,8 @@ fn a_missing_interpreter_is_a_clear_error() {
 #[test]
 fn an_interpreter_without_the_sdk_is_a_clear_error() {
     on_runtime(async {
-        let env = GuestEnv { guest_package_dir: "/nonexistent".into(), ..guest_env("bare") };
+        // Not the prepared environment's own, which knows the package by itself.
+        let env = GuestEnv { python: "python3".into(), guest_package_dir: "/nonexistent".into(), ..guest_env("bare") };
         let error = Zygote::start(env).await.expect_err("there is no package").to_string();
         assert!(error.contains("No module named 'tradewind_guest'"), "{error}");
     });
