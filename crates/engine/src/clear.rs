@@ -20,7 +20,7 @@ impl Engine {
         let all: Vec<u32>;
         // Nothing may be refused after this.
         if moves {
-            position = self.take_latest(position, effects)?;
+            position = self.take_latest(position, &request.by, effects)?;
         }
         let named = if tasks.is_empty() {
             all = (0..index(graph.nodes.len())).collect();
@@ -261,7 +261,7 @@ impl Engine {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one row")]
-    fn audit(
+    pub(crate) fn audit(
         &self,
         event: &str,
         by: &str,

@@ -17,7 +17,7 @@ impl Engine {
     ///
     /// # Errors
     /// The run is not over, or a task of it is mapped otherwise now: its instances could not be kept.
-    pub(crate) fn take_latest(&mut self, position: u32, effects: &mut Effects) -> Result<u32, ApiError> {
+    pub(crate) fn take_latest(&mut self, position: u32, by: &str, effects: &mut Effects) -> Result<u32, ApiError> {
         let run = &self.runs[position];
         let graph = Arc::clone(&self.dags[run.dag as usize].graph);
         if graph.version.hash == run.row.version {
@@ -38,6 +38,9 @@ impl Engine {
         let (dag_at, mut row) = (run.dag, (*run.row).clone());
         let rows: Vec<TaskInstance> = run.tis.iter().filter(|ti| !ti.absent).map(|ti| ti.row.clone()).collect();
         row.version = graph.version.hash.clone();
+        let detail = Some(format!("version {} instead of {}", graph.version.number, run.graph.version.number));
+        let (dag_id, run_id) = (row.dag_id.clone(), row.run_id.clone());
+        self.audit("dag_run.latest_version", by, &dag_id, &run_id, None, detail, effects);
         self.forget_run(position);
         let (mut kept, gone): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|ti| graph.task(ti.task_id.as_str()).is_some());
