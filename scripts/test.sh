@@ -8,7 +8,7 @@ export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 services=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-test.XXXXXX")
 cleanup() {
   trap - EXIT
-  if [[ -n ${environments:-} ]]; then kill "$environments" 2>/dev/null || true; fi
+  if [[ -n ${environments:-} ]]; then kill -- "-$environments" 2>/dev/null || true; fi
   ./scripts/test-services.sh stop "$services" || true
   rm -rf "$services"
 }
@@ -28,8 +28,8 @@ step "PostgreSQL, Redis and MariaDB"
 . "$services.env"
 rm -f "$services.env"
 
-# Downloads go on while the compiler works.
-{ ./scripts/test-venv.sh tests/providers/requirements.txt && ./tests/acceptance/environments.sh target/acceptance; } \
+# Downloads go on while the compiler works; in a group of its own, so that none of it outlives this script.
+setsid bash -c './scripts/test-venv.sh tests/providers/requirements.txt && ./tests/acceptance/environments.sh target/acceptance' \
   >"$services/environments.log" 2>&1 &
 environments=$!
 

@@ -183,7 +183,7 @@ def note(context):
     Path(context["dag_run"].conf["note"]).write_text(version("humanize"))
 
 
-with DAG("waits", schedule=ByVersion(), start_date=pendulum.datetime(2090, 1, 1), on_success_callback=note):
+with DAG("waits", schedule=ByVersion(), start_date=pendulum.datetime(2020, 1, 1), on_success_callback=note):
     Wait(task_id="wait")
 """
 

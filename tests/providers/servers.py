@@ -211,10 +211,11 @@ async def ssh_command(process: asyncssh.SSHServerProcess) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    await process.redirect(stdout=running.stdout, stderr=running.stderr)
-    code = await asyncio.get_running_loop().run_in_executor(None, running.wait)
-    await process.stdout.drain()
-    process.exit(code)
+    # All that it said goes out before its exit code does.
+    out, err = await asyncio.get_running_loop().run_in_executor(None, running.communicate)
+    process.stdout.write(out.decode())
+    process.stderr.write(err.decode())
+    process.exit(running.returncode)
 
 
 class LoopThread:
