@@ -89,15 +89,17 @@ impl TriggerHosts {
         }
     }
 
-    /// Ends processes that have been without triggers for a while.
-    async fn tidy(&self) {
+    /// Ends processes that have been without triggers for a while: those of an environment no later than its other idle ones,
+    /// which they keep from ending.
+    async fn tidy(&self, idle_environment: Duration) {
         let mut hosts = self.hosts.lock().await;
-        hosts.retain(|_, host| {
+        hosts.retain(|(environment, _), host| {
+            let idle = if environment.is_some() { IDLE.min(idle_environment) } else { IDLE };
             // Whoever was given the process and has not begun yet holds it.
             if host.process.load() > 0 || Arc::strong_count(&host.process) > 1 {
                 host.used = Instant::now();
             }
-            host.process.is_alive() && host.used.elapsed() < IDLE
+            host.process.is_alive() && host.used.elapsed() < idle
         });
     }
 
@@ -115,6 +117,7 @@ fn place(environment: Option<&Arc<Prepared>>) -> Option<String> {
 pub(crate) async fn keep_tidy(session: Arc<Session>) {
     loop {
         tokio::time::sleep(TIDY).await;
-        session.trigger_hosts.tidy().await;
+        let idle = session.zygotes.as_ref().map_or(IDLE, |zygotes| zygotes.idle());
+        session.trigger_hosts.tidy(idle).await;
     }
 }

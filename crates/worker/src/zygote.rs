@@ -114,9 +114,14 @@ impl Zygotes {
         keeper.get().await
     }
 
+    /// How long an environment's processes are kept without work.
+    pub(crate) fn idle(&self) -> Duration {
+        self.environments.options().idle
+    }
+
     /// Ends the processes of environments that nobody uses. Runs until it is dropped.
     pub(crate) async fn keep_tidy(&self) {
-        let idle = self.environments.options().idle;
+        let idle = self.idle();
         loop {
             tokio::time::sleep((idle / 2).clamp(Duration::from_millis(500), TIDY)).await;
             self.tidy().await;
