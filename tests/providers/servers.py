@@ -10,7 +10,6 @@ import email.policy
 import json
 import os
 import re
-import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -204,18 +203,24 @@ def ssh_login(ssh: Ssh) -> type[asyncssh.SSHServer]:
 async def ssh_command(process: asyncssh.SSHServerProcess) -> None:
     """Runs a command by the shell, as sshd does."""
     env = {"PATH": os.environ["PATH"], "HOME": "/tmp", **process.env}
-    running = subprocess.Popen(
-        ["/bin/bash", "-c", process.command or "true"],
+    running = await asyncio.create_subprocess_exec(
+        *("/bin/bash", "-c", process.command or "true"),
         env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    # All that it said goes out before its exit code does.
-    out, err = await asyncio.get_running_loop().run_in_executor(None, running.communicate)
-    process.stdout.write(out.decode())
-    process.stderr.write(err.decode())
-    process.exit(running.returncode)
+
+    async def forward(source: asyncio.StreamReader | None, target: Any) -> None:
+        while source and (chunk := await source.read(65536)):
+            target.write(chunk.decode())
+
+    streams = [(running.stdout, process.stdout), (running.stderr, process.stderr)]
+    forwards = [asyncio.create_task(forward(*stream)) for stream in streams]
+    code = await running.wait()
+    # All that it said goes out before its exit code; what it left in the background may hold the streams open.
+    await asyncio.wait(forwards, timeout=2)
+    process.exit(code)
 
 
 class LoopThread:
