@@ -117,7 +117,7 @@ fn place(environment: Option<&Arc<Prepared>>) -> Option<String> {
 pub(crate) async fn keep_tidy(session: Arc<Session>) {
     loop {
         tokio::time::sleep(TIDY).await;
-        let idle = session.zygotes.as_ref().map_or(IDLE, |zygotes| zygotes.idle());
+        let idle = session.zygotes.as_ref().map_or(IDLE, crate::zygote::Zygotes::idle);
         session.trigger_hosts.tidy(idle).await;
     }
 }
