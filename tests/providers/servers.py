@@ -10,6 +10,7 @@ import email.policy
 import json
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -203,23 +204,19 @@ def ssh_login(ssh: Ssh) -> type[asyncssh.SSHServer]:
 async def ssh_command(process: asyncssh.SSHServerProcess) -> None:
     """Runs a command by the shell, as sshd does."""
     env = {"PATH": os.environ["PATH"], "HOME": "/tmp", **process.env}
-    running = await asyncio.create_subprocess_exec(
-        *("/bin/bash", "-c", process.command or "true"),
+    running = subprocess.Popen(
+        ["/bin/bash", "-c", process.command or "true"],
         env=env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-
-    async def forward(source: asyncio.StreamReader | None, target: Any) -> None:
-        while source and (chunk := await source.read(65536)):
-            target.write(chunk.decode())
-
-    streams = [(running.stdout, process.stdout), (running.stderr, process.stderr)]
-    forwards = [asyncio.create_task(forward(*stream)) for stream in streams]
-    code = await running.wait()
-    # All that it said goes out before its exit code; what it left in the background may hold the streams open.
-    await asyncio.wait(forwards, timeout=2)
+    await process.redirect(stdout=running.stdout, stderr=running.stderr)
+    code = await asyncio.get_running_loop().run_in_executor(None, running.wait)
+    # What it said last is still on its way from the pipe; what it left in the background may hold the pipe open, so that there
+    # is no end to wait for.
+    await asyncio.sleep(0.3)
+    await process.stdout.drain()
     process.exit(code)
 
 
