@@ -13,12 +13,15 @@ from typing import Any
 
 from airflow.sdk.definitions.dag import DAG
 
+from tradewind_guest import timetables
 from tradewind_guest.meaning import Meaning, show
 
 #: Arguments that are no part of what a task does, or that its place in the graph says already.
 _NOT_SHOWN = frozenset(
     {"task_id", "dag", "task_group", "params", "default_args", "start_date", "end_date", "kwargs_to_upstream"}
 )
+#: Runs of a custom timetable that are looked ahead.
+_AHEAD = 5
 _CALLBACKS = ("on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback")
 
 
@@ -66,6 +69,7 @@ class Recorder:
             "place": place,
             "code": self._meaning.of([getattr(dag, name, None) for name in ("on_success_callback", "on_failure_callback")]),
             "cycle": cycle({task.task_id: sorted(task.downstream_task_ids) for task in tasks}),
+            "custom_runs": custom_runs(dag),
             "tasks": [self._task(task) for task in tasks],
         }
 
@@ -81,6 +85,16 @@ class Recorder:
             "arguments": {name: show(value, self._root) for name, value in sorted(given.items())},
             "connections": connections(task, given),
         }
+
+
+def custom_runs(dag: Any) -> dict[str, Any] | None:
+    """When a DAG with a custom timetable runs next, or why that raises; the runs of others follow from their schedule."""
+    if not timetables.is_custom(dag.timetable):
+        return None
+    try:
+        return {"times": timetables.ahead(dag, _AHEAD)}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def arguments(task: Any) -> dict[str, Any]:

@@ -75,14 +75,26 @@ def answer(timetable: Any, question: dict[str, Any]) -> list[dict[str, Any]]:
             return [_described(DagRunInfo(run_after=at, data_interval=interval))]
         case "between":
             earliest, latest = pendulum.parse(question["earliest"]), pendulum.parse(question["latest"])
-            runs = _between(timetable, earliest, latest)
+            runs = _following(timetable, TimeRestriction(earliest, latest, catchup=True))
             return [_described(run) for run, _ in zip(runs, range(question["limit"]))]
         case other:
             raise ValueError(f"unknown question {other!r}")
 
 
-def _between(timetable: Any, earliest: Any, latest: Any) -> Iterator[DagRunInfo]:
-    restriction = TimeRestriction(earliest, latest, catchup=True)
+def ahead(dag: Any, count: int) -> list[str]:
+    """The next times at which a DAG becomes due, as if it had never run and without what catchup makes for the past."""
+    restriction = TimeRestriction(_earliest(dag), dag.end_date, catchup=False)
+    now = pendulum.now("UTC")
+    to_come = (run for run in _following(dag.timetable, restriction) if run.run_after > now)
+    return [_described(run)["run_after"] for run, _ in zip(to_come, range(count))]
+
+
+def _earliest(dag: Any) -> Any:
+    dates = [task.start_date for task in dag.tasks if task.start_date] + [dag.start_date]
+    return min((date for date in dates if date), default=None)
+
+
+def _following(timetable: Any, restriction: TimeRestriction) -> Iterator[DagRunInfo]:
     last: DagRunInfo | None = None
     while run := timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction):
         if last is not None and run.run_after <= last.run_after:

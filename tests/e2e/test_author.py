@@ -68,6 +68,23 @@ from airflow.operators.bash import BashOperator
 with DAG("old", schedule_interval="@daily", start_date=datetime(2026, 1, 1), catchup=False):
     BashOperator(task_id="a", bash_command="true")
 """,
+    "own.py": HEAD
+    + """from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+from pendulum import datetime as at
+class Years(Timetable):
+    def infer_manual_data_interval(self, *, run_after):
+        return DataInterval.exact(run_after)
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        year = 2088 if last_automated_data_interval is None else last_automated_data_interval.start.year + 1
+        return DagRunInfo.exact(at(year, 1, 1))
+class Raises(Years):
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        raise LookupError("no calendar")
+with DAG("years", schedule=Years(), start_date=datetime(2026, 1, 1)):
+    BashOperator(task_id="a", bash_command="true")
+with DAG("raises", schedule=Raises(), start_date=datetime(2026, 1, 1)):
+    BashOperator(task_id="a", bash_command="true")
+""",
     "berlin.yaml": """dag_id: berlin
 schedule: "0 9 * * *"
 timezone: Europe/Berlin
@@ -101,6 +118,7 @@ EXPECTED = {
     ("duplicate-dag-id", "x_other.py", None),
     ("python-warning", "warns.py", 5),
     ("never-runs", "warns.py", 6),
+    ("timetable-raises", "own.py", 17),
     ("deprecated-name", "old.py", 3),
     ("deprecated-name", "old.py", 4),
     ("unknown-connection", "berlin.yaml", 6),
@@ -144,7 +162,7 @@ def spoiled(system: Standalone) -> dict:
 
 def test_every_problem_is_reported_at_once_with_its_place(spoiled: dict) -> None:
     assert {place(finding) for finding in spoiled["findings"]} == EXPECTED
-    assert spoiled["summary"]["errors"] == 10, spoiled["summary"]
+    assert spoiled["summary"]["errors"] == 11, spoiled["summary"]
     assert spoiled["compared"]["with"] == "the scheduler"
 
 
@@ -189,6 +207,32 @@ def test_the_next_five_runs_are_in_the_zone_of_the_dag(spoiled: dict) -> None:
     assert len(runs) == 5 and len(set(runs)) == 5
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT09:00:00\+0[12]:00", run) for run in runs), runs
     assert schedules["warns"]["next_runs"] == []
+
+
+def test_custom_timetables_are_asked_for_their_next_runs(system: Standalone, spoiled: dict) -> None:
+    schedules = {schedule["dag_id"]: schedule for schedule in spoiled["schedules"]}
+    assert [run[:10] for run in schedules["years"]["next_runs"]] == [f"{year}-01-01" for year in range(2088, 2093)]
+    assert schedules["raises"]["next_runs"] == [] and "raises" in schedules["raises"]["runs"]
+    raises = next(finding for finding in spoiled["findings"] if finding["rule"] == "timetable-raises")
+    assert "LookupError: no calendar" in raises["message"] and raises["dag_id"] == "raises"
+    # The running system says the same, and shows the next one where it is scheduled.
+    client = system.client
+
+    def details(dag_id: str) -> dict:
+        return client.json("dags", "details", dag_id)  # type: ignore[no-any-return]
+
+    client.wait_for_dag("years")
+    client.wait_for_dag("berlin")
+    runs = client.json("dags", "next-execution", "years", "--num-executions", "3")
+    assert [run["run_after"][:10] for run in runs] == ["2088-01-01", "2089-01-01", "2090-01-01"]
+    assert "no calendar" in client.fails("dags", "next-execution", "raises").stderr
+    assert details("years")["next_run"] is None, "it is paused"
+    client.run("dags", "unpause", "years")
+    eventually("the next run", lambda: (details("years")["next_run"] or "").startswith("2088-01-01"))
+    assert details("berlin")["next_run"] is None
+    client.run("dags", "unpause", "berlin")
+    assert details("berlin")["next_run"], "known at once"
+    client.run("dags", "pause", "berlin")
 
 
 def test_sarif_keeps_to_its_schema(tmp_path: Path) -> None:

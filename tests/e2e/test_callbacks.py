@@ -11,6 +11,8 @@ from e2e_tools import HEAD, instances, states
 from harness import Standalone, eventually, standalone
 
 DAGS = """
+import signal
+
 from airflow.sdk import AsyncCallback, BaseNotifier, DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowException
 
@@ -71,6 +73,12 @@ with DAG("task_callbacks", schedule=None, default_args=EVERY):
 
 with DAG("lost_worker", schedule=None):
     PythonOperator(task_id="is_lost", python_callable=hangs_once, on_failure_callback=on("failure"))
+
+with DAG("killed_process", schedule=None, default_args=EVERY):
+    PythonOperator(
+        task_id="dies", python_callable=lambda: os.kill(os.getpid(), signal.SIGKILL), retries=1,
+        retry_delay=timedelta(seconds=0), email="ops@example.com", email_on_retry=False,
+    )
 
 with DAG("good_dag", schedule=None, on_success_callback=on("dag_success"), on_failure_callback=on("dag_failure")):
     PythonOperator(task_id="a", python_callable=print)
@@ -197,6 +205,24 @@ def test_tasks_call_back_for_each_outcome(ready: Standalone) -> None:
     assert "this callback raises" in ready.client.run("tasks", "logs", "task_callbacks", run_id, "raising")
     tries = instances(ready.client, "task_callbacks", run_id)
     assert (tries["bad"]["try_number"], tries["too_slow"]["try_number"]) == (2, 1)
+
+
+def test_what_killed_the_process_kept_it_from_calling_a_worker_calls_back(ready: Standalone) -> None:
+    """Out of memory, say. Airflow calls nobody then."""
+    mails = len([row for row in journal(ready.folder) if row["kind"] == "mail"])
+    run_id, state = run_to_end(ready, "killed_process")
+    assert state == "failed"
+
+    def over() -> bool:
+        rows = ready.client.json("callbacks", "list", "killed_process", run_id)
+        return [row["state"] for row in rows] == ["success", "success"]
+
+    eventually("two callbacks", over)
+    expected = ["dies execute", "dies execute", "dies failure", "dies retry"]
+    assert noted(ready, "killed_process") == expected
+    assert len([row for row in journal(ready.folder) if row["kind"] == "mail"]) == mails + 1
+    rows = ready.client.json("callbacks", "list", "killed_process", run_id)
+    assert sorted(row["kind"] for row in rows) == ["task_failure", "task_retry"]
 
 
 @pytest.mark.parametrize(("dag_id", "kind"), [("good_dag", "dag_success"), ("bad_dag", "dag_failure")])

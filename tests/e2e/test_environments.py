@@ -203,9 +203,11 @@ def test_incompatible_versions_run_side_by_side(system: Standalone) -> None:
     # A file without an environment does not wait for those that are built.
     system.client.wait_for_dag("plain")
     own = report(system, "plain")
+    assert system.client.json("dags", "details", "plain")["environment"] is None
     wait_for_dag(system, "old_library")
     wait_for_dag(system, "new_library")
     client = system.client
+    assert client.json("dags", "details", "old_library")["environment"].startswith("old")
     old_run, new_run = client.trigger("old_library"), client.trigger("new_library")
     assert client.finish("old_library", old_run, BUILD_PATIENCE) == "success"
     assert client.finish("new_library", new_run, BUILD_PATIENCE) == "success"
@@ -246,8 +248,10 @@ def test_failed_builds_are_import_errors_of_their_files_only(system: Standalone)
     eventually("no import errors", lambda: not system.client.import_errors())
 
 
-def test_triggers_and_callbacks_use_the_environment(system: Standalone, tmp_path: Path) -> None:
+def test_timetables_triggers_and_callbacks_use_the_environment(system: Standalone, tmp_path: Path) -> None:
     wait_for_dag(system, "waits")
+    day = eventually("the next run", lambda: system.client.dag("waits")["next_run"])
+    assert str(day).startswith("2090-01-14")
     note = tmp_path / "note"
     run_id = system.client.trigger("waits", "--conf", json.dumps({"note": str(note)}))
     assert system.client.finish("waits", run_id, BUILD_PATIENCE) == "success"

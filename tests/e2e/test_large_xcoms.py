@@ -204,6 +204,20 @@ def test_only_old_values_without_an_xcom_are_removed(files: Standalone, ran: str
     assert path_of(reference(files.client, "large", ran, "make")["url"]).exists()
 
 
+def test_storage_of_another_installation_is_left_alone(tmp_path: Path) -> None:
+    with standalone(tmp_path, TRADEWIND__XCOM__SWEEP_SECS="1") as system:
+        orphan, mark = system.home / "xcoms" / OLD, system.home / "xcoms/tradewind-installation"
+        orphan.parent.mkdir(parents=True)
+        orphan.write_text("1")
+        os.utime(orphan, (time.time() - 2 * 86_400,) * 2)
+        mark.write_text("another")
+        system.start()
+        process = system.process
+        assert process
+        eventually("the refusal", lambda: "belongs to the installation another" in process.text(), 20)
+        assert orphan.exists() and mark.read_text() == "another"
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import table
 from conftest import World, service
+from harness import eventually
 from servers import USER
 
 # --- SQL ------------------------------------------------------------------------------------------------------------
@@ -68,7 +69,22 @@ def test_mail(world: World) -> None:
     to, failure = mails["notifier failed"]
     assert (to, body(failure).strip()) == (["dora@example.com"], "In mail: no luck")
     assert mails["From the hook"][0] == ["eve@example.com"]
-    assert len(world.mail.messages) == 3
+    assert set(mails) <= {"Report of mail", "notifier failed", "From the hook", SLA_MISS}
+    assert len([message for _, message in world.mail.messages if message["Subject"] != SLA_MISS]) == 3
+
+
+SLA_MISS = "[airflow] SLA miss on DAG=late"
+
+
+def test_missed_slas_are_mailed(world: World) -> None:
+    """Of a scheduled run only; the run by hand, which is over, was as slow."""
+    assert SLA_MISS not in world.mail.subjects()
+    client = world.systems["main"].client
+    client.run("dags", "unpause", "late")
+    eventually("the mail", lambda: SLA_MISS in world.mail.subjects(), 60)
+    to, miss = world.mail.subjects()[SLA_MISS]
+    assert to == ["fay@example.com", "gil@example.com"]
+    assert "slow on 20" in body(miss) and "in_time" not in body(miss)
 
 
 def body(message: Any) -> str:

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
+    airflow_words,
     args::{Cli, Command},
     commands::{self, scheduler::SchedulerCommand},
     context::Context,
@@ -19,7 +20,17 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Printing to a closed stream is nobody's loss.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+            if !error.use_stderr() {
+                return Exit::Success.into();
+            }
+            let arguments: Vec<String> = std::env::args().skip(1).collect();
+            if let Some(advice) = airflow_words::instead(&arguments) {
+                output::note(&format!(
+                    "\n{} in Tradewind, {advice}",
+                    output::paint(output::Tone::Info, "from Airflow?")
+                ));
+            }
+            return Exit::Usage.into();
         }
     };
     // Fails only when a provider is installed already, which is as good.

@@ -3,6 +3,7 @@
 //! This crate composes the others and talks to people. It must never hold scheduling logic, and the client commands must
 //! never touch the database (`db` is the exception: it is about the database).
 
+mod airflow_words;
 mod args;
 mod client;
 mod commands;

@@ -24,8 +24,8 @@ const PREFIX: &str = "TRADEWIND__";
 const MOVED: [(&str, &str); 1] = [("scheduler.xcom_max_bytes", "xcom.inline_max_bytes")];
 const FILE_VARIABLE: &str = "TRADEWIND_CONFIG";
 const FILE_NAME: &str = "tradewind.toml";
-/// The section of the other kind of file with this name, in DAG folders.
-const ENVIRONMENTS: &str = "environments";
+/// The sections of the other kind of file with this name, in DAG folders.
+const OF_DAG_FOLDERS: [&str; 2] = ["environments", "reload"];
 
 /// What to load from.
 #[derive(Clone, Debug, Default)]
@@ -141,17 +141,17 @@ fn find_file(args: &LoadArgs) -> Result<Option<PathBuf>, ConfigError> {
     let path = if args.dir.as_os_str() == "." { PathBuf::from(FILE_NAME) } else { args.dir.join(FILE_NAME) };
     match path.try_exists() {
         // Nobody named it, and we are in a DAG folder: it is not ours.
-        Ok(true) if declares_environments_only(&path) => Ok(None),
+        Ok(true) if is_of_dag_folder(&path) => Ok(None),
         Ok(exists) => Ok(exists.then_some(path)),
         Err(error) => Err(unreadable(&path, &error)),
     }
 }
 
-fn declares_environments_only(path: &Path) -> bool {
+fn is_of_dag_folder(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     DeTable::parse(&text).is_ok_and(|table| {
         let table = table.get_ref();
-        table.len() == 1 && table.keys().all(|section| section.get_ref() == ENVIRONMENTS)
+        !table.is_empty() && table.keys().all(|section| OF_DAG_FOLDERS.contains(&section.get_ref().as_ref()))
     })
 }
 
@@ -193,8 +193,8 @@ impl Layers {
         for (section, value) in table.get_ref() {
             let name: &str = section.get_ref();
             let origin = at(section.span().start);
-            if name == ENVIRONMENTS {
-                self.environments(origin);
+            if OF_DAG_FOLDERS.contains(&name) {
+                self.of_dag_folder(name, origin);
                 continue;
             }
             let DeValue::Table(keys) = value.get_ref() else {
@@ -226,11 +226,13 @@ impl Layers {
         Ok(())
     }
 
-    fn environments(&mut self, origin: Origin) {
-        let message = "a DAG folder declares its Python environments in a tradewind.toml of its own, and this file is the \
-                       configuration of the process: put [environments] into a file of that name in the DAG folder, and keep \
-                       this file outside of it (--config or TRADEWIND_CONFIG names one in another place)";
-        self.problems.push(Problem::new(ENVIRONMENTS, Some(origin), message.to_owned()));
+    fn of_dag_folder(&mut self, section: &str, origin: Origin) {
+        let message = format!(
+            "a DAG folder says this of its files in a tradewind.toml of its own, and this file is the configuration of the \
+             process: put [{section}] into a file of that name in the DAG folder, and keep this file outside of it \
+             (--config or TRADEWIND_CONFIG names one in another place)"
+        );
+        self.problems.push(Problem::new(section, Some(origin), message));
     }
 
     fn near_section(&self, name: &str) -> String {

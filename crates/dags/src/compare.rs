@@ -165,8 +165,7 @@ fn dags(files: &[LoadedFile]) -> BTreeMap<&str, Dag<'_>> {
     for file in files {
         for (_, spec) in &file.dags {
             let dag_id = spec.dag_id.as_str();
-            let notes = file.notes.iter().flat_map(|notes| &notes.dags).rfind(|dag| dag.dag_id == dag_id);
-            found.insert(dag_id, Dag { file, spec, notes });
+            found.insert(dag_id, Dag { file, spec, notes: file.dag_notes(dag_id) });
         }
     }
     found
@@ -186,7 +185,7 @@ fn dag_change(old: &Dag<'_>, new: &Dag<'_>, now: Timestamp) -> DagChange {
     if old.file.rel_path != new.file.rel_path {
         change.fields.push(field("file", Some(old.file.rel_path.clone()), Some(new.file.rel_path.clone())));
     }
-    schedule_change(old.spec, new.spec, now, &mut change.fields);
+    schedule_change(old, new, now, &mut change.fields);
     change.fields.extend(difference(&without(old.spec, &NOT_OF_DAG), &without(new.spec, &NOT_OF_DAG)));
     let renamed = renamed(old, new);
     for task in &new.spec.tasks {
@@ -218,7 +217,9 @@ fn field(name: &str, old: Option<String>, new: Option<String>) -> FieldChange {
     FieldChange { field: name.to_owned(), old, new }
 }
 
-fn schedule_change(old: &DagSpec, new: &DagSpec, now: Timestamp, fields: &mut Vec<FieldChange>) {
+fn schedule_change(old: &Dag<'_>, new: &Dag<'_>, now: Timestamp, fields: &mut Vec<FieldChange>) {
+    let (old_runs, new_runs) = (next_runs(old.spec, old.notes, now), next_runs(new.spec, new.notes, now));
+    let (old, new) = (old.spec, new.spec);
     let text = |spec: &DagSpec| {
         let value = serde_json::to_value(&spec.timetable).unwrap_or_default();
         spec.schedule_text.clone().unwrap_or_else(|| short(&value))
@@ -232,15 +233,15 @@ fn schedule_change(old: &DagSpec, new: &DagSpec, now: Timestamp, fields: &mut Ve
         }
         fields.push(field("schedule", Some(before), Some(after)));
     }
-    let (before, after) = (next_runs(old, now), next_runs(new, now));
-    if before != after {
-        fields.push(field("next runs", Some(runs(&before, old)), Some(runs(&after, new))));
+    if old_runs != new_runs {
+        fields.push(field("next runs", Some(runs(&old_runs, old)), Some(runs(&new_runs, new))));
     }
 }
 
 fn runs(upcoming: &Upcoming, spec: &DagSpec) -> String {
     match upcoming {
         Upcoming::Otherwise(how) => (*how).to_owned(),
+        Upcoming::Unknown(error) => format!("not known: its timetable raises {error}"),
         Upcoming::Times(times) if times.is_empty() => "none".to_owned(),
         Upcoming::Times(times) => {
             let zone = jiff::tz::TimeZone::get(&spec.timezone).unwrap_or(jiff::tz::TimeZone::UTC);

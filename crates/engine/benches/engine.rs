@@ -136,6 +136,7 @@ impl Shell {
                     skip: Vec::new(),
                     asset_events: Vec::new(),
                     rendered_map_index: None,
+                    callbacks_due: false,
                     note: None,
                     ended_at: self.now,
                 }));

@@ -21,6 +21,7 @@ mod fast;
 mod graph;
 mod human;
 mod invariants;
+mod leases;
 mod mapping;
 mod memory;
 mod read;

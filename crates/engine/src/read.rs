@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tradewind_types::{
     ApiError, DagId, DagRow, DagRun, DagVersion, Hint, Pool, PoolUsage, QueueName, RunId, RunState, TaskInstance,
-    TaskState, TiId, Timestamp, hint_score,
+    TaskState, TiId, Timestamp, Timetable, hint_score,
 };
 
-use crate::{Engine, memory::At, timetable::DagRunInfo};
+use crate::{Engine, TimetableQuestion, memory::At, timetable::DagRunInfo};
 
 /// How a queue stands, as the engine knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,13 +204,17 @@ impl Engine {
     }
 
     /// The next `n` runs that the DAG's schedule will create, as of the latest instant that the engine has seen
-    /// (`dags next-execution`).
+    /// (`dags next-execution`). Of a custom timetable no more than the next one, once a guest was asked for it:
+    /// [`Engine::timetable_question`] asks for more.
     ///
     /// # Errors
     /// The DAG is unknown.
     pub fn next_runs(&self, dag_id: &DagId, n: usize) -> Result<Vec<DagRunInfo>, ApiError> {
         let dag = &self.dags[self.dag_position(dag_id)? as usize];
         let graph = &dag.graph;
+        if matches!(graph.version.spec.timetable, Timetable::Custom { .. }) {
+            return Ok(dag.next.flatten().into_iter().take(n).collect());
+        }
         let mut last = dag.last.map(|last| (last.start, last.end));
         let mut now = self.now;
         let mut found = Vec::new();
@@ -226,6 +230,17 @@ impl Engine {
             found.push(info);
         }
         Ok(found)
+    }
+
+    /// What a guest is to be asked for the next run of a custom timetable; nothing when the engine knows its schedule itself.
+    /// The caller gives it a number.
+    ///
+    /// # Errors
+    /// The DAG is unknown.
+    pub fn timetable_question(&self, dag_id: &DagId) -> Result<Option<TimetableQuestion>, ApiError> {
+        let dag = &self.dags[self.dag_position(dag_id)? as usize];
+        let is_custom = matches!(dag.graph.version.spec.timetable, Timetable::Custom { .. });
+        Ok(is_custom.then(|| dag.next_question(self.now)))
     }
 
     /// Whether the run with this id is over, if it is in memory.

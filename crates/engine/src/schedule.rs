@@ -6,7 +6,7 @@ use tradewind_types::{ApiError, AuditEvent, DagId, DagRun, RunNo, RunState, RunT
 
 use crate::{
     Dispatch, Effects, Engine, Reply, TimetableQuestion,
-    memory::{Due, LastRun},
+    memory::{Dag, Due, LastRun},
     runs::run_id,
     timetable::DagRunInfo,
 };
@@ -107,16 +107,8 @@ impl Engine {
         dag.asked = true;
         // Numbers of a former leader's questions are all below: they were asked before.
         dag.question = u64::try_from(now.as_microsecond()).unwrap_or_default().max(dag.question + 1);
-        effects.dispatch.push(Dispatch::AskTimetable(Box::new(TimetableQuestion {
-            dag_id: dag.row.dag_id.clone(),
-            version: dag.row.version.clone(),
-            question: dag.question,
-            last: dag.last.map(|last| (last.start, last.end)),
-            now,
-            catchup: dag.graph.version.spec.catchup,
-            earliest: dag.graph.earliest,
-            latest: dag.graph.latest,
-        })));
+        let question = TimetableQuestion { question: dag.question, ..dag.next_question(now) };
+        effects.dispatch.push(Dispatch::AskTimetable(Box::new(question)));
     }
 
     /// A guest answered. What raised is kept with the DAG, which has no next run until its file changes.
@@ -164,5 +156,21 @@ impl Engine {
         }
         self.look_at_dag(dag_at);
         Ok(Reply::Done)
+    }
+}
+
+impl Dag {
+    /// The question for the run after the last one, without a number.
+    pub(crate) fn next_question(&self, now: Timestamp) -> TimetableQuestion {
+        TimetableQuestion {
+            dag_id: self.row.dag_id.clone(),
+            version: self.row.version.clone(),
+            question: 0,
+            last: self.last.map(|last| (last.start, last.end)),
+            now,
+            catchup: self.graph.version.spec.catchup,
+            earliest: self.graph.earliest,
+            latest: self.graph.latest,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// What a file made, for its author: where, and of what.
@@ -22,8 +23,21 @@ pub struct DagNotes {
     pub code: String,
     /// A way round through its tasks, the first one repeated at the end; empty when there is none.
     pub cycle: Vec<String>,
+    /// What its custom timetable says; nothing when it has none.
+    #[serde(default)]
+    pub custom_runs: Option<CustomRuns>,
     /// Its tasks.
     pub tasks: Vec<TaskNotes>,
+}
+
+/// When a DAG with a custom timetable becomes due next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CustomRuns {
+    /// The next times after the file was loaded, five at most.
+    pub times: Vec<Timestamp>,
+    /// Why they are not known: what the timetable raised.
+    pub error: Option<String>,
 }
 
 /// A task of [`DagNotes`].

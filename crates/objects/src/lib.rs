@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt, io::Read, path::PathBuf, pin::Pin, str::Fr
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use object_store::{
-    GetResultPayload, ObjectStore, ObjectStoreExt, WriteMultipart,
+    GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     local::LocalFileSystem,
     path::Path,
@@ -169,6 +169,26 @@ impl Storage {
             return upload.abort().await;
         }
         upload.finish().await.map(drop)
+    }
+
+    /// Marks the storage as that of an installation, where nobody has marked it yet. Answers whose it is.
+    ///
+    /// # Errors
+    /// The storage fails, or has a mark that is no text.
+    pub async fn claim(&self, installation: &str) -> Result<String, ObjectError> {
+        let url = format!("{}/{}", self.0.url, name::CLAIM);
+        let location = Path::from_iter(self.0.prefix.parts().chain(Path::from(name::CLAIM).parts()));
+        let mark = installation.to_owned().into_bytes().into();
+        match self.0.store.put_opts(&location, mark, PutMode::Create.into()).await {
+            Ok(_) => return Ok(installation.to_owned()),
+            Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(storage("write", &url, &error)),
+        }
+        let found = self.0.store.get(&location).await.map_err(|error| storage("read", &url, &error))?;
+        let bytes = found.bytes().await.map_err(|error| storage("read", &url, &error))?;
+        String::from_utf8(bytes.to_vec())
+            .map(|text| text.trim().to_owned())
+            .map_err(|error| ObjectError::Changed { url, reason: error.to_string() })
     }
 
     /// Reads a value back.

@@ -27,6 +27,9 @@ pub(crate) fn new_name(owner: &Owner<'_>) -> String {
     format!("{dag}/{run}/{task}/{index}{key}-{}.json", Uuid::now_v7().simple())
 }
 
+/// The file that says whose storage this is.
+pub(crate) const CLAIM: &str = "tradewind-installation";
+
 /// Whether a name is one of those: whatever else lies in the same place is not touched.
 pub(crate) fn is_ours(name: &str) -> bool {
     let id = name.strip_suffix(".json").and_then(|name| name.rsplit_once('-')).map(|(_, id)| id);

@@ -36,6 +36,16 @@ async fn a_value_comes_back_in_one_part_and_in_many() {
 }
 
 #[tokio::test]
+async fn the_first_installation_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(folder.path());
+    assert_eq!(storage.claim("one").await.unwrap(), "one");
+    assert_eq!(storage.claim("two").await.unwrap(), "one");
+    assert_eq!(storage.claim("one").await.unwrap(), "one");
+    assert!(storage.list().try_collect::<Vec<_>>().await.unwrap().is_empty(), "the mark is no value");
+}
+
+#[tokio::test]
 async fn a_value_over_the_limit_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let storage = storage(folder.path());

@@ -245,6 +245,9 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a row names this object.
     async fn is_xcom_object_named(&self, url: &str) -> Result<bool, StoreError>;
 
+    /// The name of this installation, made with its database: 32 hexadecimal digits.
+    async fn installation_id(&self) -> Result<String, StoreError>;
+
     /// Inserts or replaces a variable; `value` is what the caller encrypted.
     async fn put_variable(&self, variable: &Variable) -> Result<(), StoreError>;
 

@@ -90,38 +90,65 @@ impl Timetables {
         now: Timestamp,
     ) -> Result<Vec<DagRunInfo>, ApiError> {
         let dag_id = &version.spec.dag_id;
-        let mut dates: Vec<DagRunInfo> = Vec::new();
-        loop {
-            let last = dates.last().map(|run| (run.interval_start, run.interval_end));
-            let question = TimetableQuestion {
-                dag_id: dag_id.clone(),
-                version: version.hash.clone(),
-                question: OWN_QUESTIONS + self.asked.fetch_add(1, Ordering::Relaxed),
-                last,
-                now,
-                catchup: true,
-                earliest: Some(from),
-                latest: Some(to),
-            };
-            let next = self.wait_for(question).await?.map_err(|error| {
+        let question = TimetableQuestion {
+            dag_id: dag_id.clone(),
+            version: version.hash.clone(),
+            question: 0,
+            last: None,
+            now,
+            catchup: true,
+            earliest: Some(from),
+            latest: Some(to),
+        };
+        let dates = self.follow(question, DATES_AT_MOST + 1, Some(to)).await?;
+        if dates.len() > DATES_AT_MOST {
+            return Err(ApiError::invalid(format!(
+                "the timetable of \"{dag_id}\" gives more than {DATES_AT_MOST} dates from {from} to {to}; backfill a shorter \
+                 time"
+            )));
+        }
+        Ok(dates)
+    }
+
+    /// The next `n` runs of a custom timetable, beginning with the answer to `question`; fewer where it ends.
+    ///
+    /// # Errors
+    /// As [`Timetables::dates`].
+    pub(crate) async fn next_runs(&self, question: TimetableQuestion, n: usize) -> Result<Vec<DagRunInfo>, ApiError> {
+        if n > DATES_AT_MOST {
+            return Err(ApiError::invalid(format!(
+                "\"{}\" has a timetable of its own, which is asked for at most {DATES_AT_MOST} runs, not {n}",
+                question.dag_id
+            )));
+        }
+        self.follow(question, n, None).await
+    }
+
+    /// Asks for one run after the other.
+    async fn follow(
+        &self,
+        mut question: TimetableQuestion,
+        n: usize,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<DagRunInfo>, ApiError> {
+        let dag_id = question.dag_id.clone();
+        let mut runs: Vec<DagRunInfo> = Vec::new();
+        while runs.len() < n {
+            question.question = OWN_QUESTIONS + self.asked.fetch_add(1, Ordering::Relaxed);
+            let next = self.wait_for(question.clone()).await?.map_err(|error| {
                 ApiError::invalid(format!("the timetable of \"{dag_id}\" raised, so its dates are not known: {error}"))
             })?;
-            let Some(run) = next.filter(|run| run.logical_date <= to) else { return Ok(dates) };
-            if dates.last().is_some_and(|before| run.logical_date <= before.logical_date) {
+            let Some(run) = next.filter(|run| until.is_none_or(|until| run.logical_date <= until)) else { break };
+            if let Some(before) = runs.last().filter(|before| run.logical_date <= before.logical_date) {
                 return Err(ApiError::invalid(format!(
                     "the timetable of \"{dag_id}\" does not move on: after {} it gave {}",
-                    dates.last().map(|before| before.logical_date.to_string()).unwrap_or_default(),
-                    run.logical_date
+                    before.logical_date, run.logical_date
                 )));
             }
-            if dates.len() == DATES_AT_MOST {
-                return Err(ApiError::invalid(format!(
-                    "the timetable of \"{dag_id}\" gives more than {DATES_AT_MOST} dates from {from} to {to}; backfill \
-                     a shorter time"
-                )));
-            }
-            dates.push(run);
+            question.last = Some((run.interval_start, run.interval_end));
+            runs.push(run);
         }
+        Ok(runs)
     }
 
     async fn wait_for(&self, question: TimetableQuestion) -> Result<TimetableReply, ApiError> {

@@ -2,7 +2,8 @@
 //!
 //! The store notes each object whose row goes or gets another one; those are removed soon. An object that never had a row,
 //! since its worker died before it could say so, is found by listing the storage and is removed when it is old. A name is
-//! never used twice, so an object that is not named now is never named again.
+//! never used twice, so an object that is not named now is never named again. Storage that another installation has marked
+//! as its own is not listed: what that one has written, no row of this one names.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ pub(crate) async fn sweep_xcoms(core: Arc<Core>) {
         }
         if Instant::now() >= list_at {
             list_at = Instant::now() + between;
-            match remove_orphans(&core, &storage).await {
+            match remove_orphans_of_ours(&core, &storage).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, storage = storage.url(), "removed values without an XCom"),
                 Err(error) => tracing::warn!(%error, "values without an XCom could not be removed"),
@@ -52,6 +53,19 @@ async fn remove_dropped(core: &Core, storage: &Storage) -> Result<(), ObjectErro
             return Ok(());
         }
     }
+}
+
+async fn remove_orphans_of_ours(core: &Core, storage: &Storage) -> Result<usize, ObjectError> {
+    let ours = core.store.installation_id().await.map_err(asked)?;
+    let owner = storage.claim(&ours).await?;
+    if owner != ours {
+        return Err(ObjectError::Config(format!(
+            "{} belongs to the installation {owner}, and this one is {ours}: give each a folder or prefix of its own in \
+             xcom.storage_url; where this one replaces the other, remove the file tradewind-installation there",
+            storage.url()
+        )));
+    }
+    remove_orphans(core, storage).await
 }
 
 /// Removes old objects that no row names. Returns how many.

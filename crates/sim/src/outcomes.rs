@@ -28,6 +28,7 @@ impl World {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
             ended_at: self.now,
         };
@@ -40,6 +41,7 @@ impl World {
             object: None,
             mapped_length: self.rng.chance(900).then(|| u32::try_from(self.rng.below(4)).unwrap_or(0)),
         }];
+        report.callbacks_due = matches!(report.outcome, AttemptOutcome::Failed { .. }) && self.rng.chance(200);
         if report.outcome == AttemptOutcome::Success {
             if self.rng.chance(150) {
                 let below = self.downstream_of(key.ti);

@@ -339,6 +339,7 @@ impl World {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
             ended_at: self.now,
         };

@@ -17,11 +17,13 @@ type Migration = (&'static str, &'static str);
 const POSTGRES: &[Migration] = &[
     ("0001_core", include_str!("../migrations/postgres/0001_core.sql")),
     ("0002_xcom_objects", include_str!("../migrations/postgres/0002_xcom_objects.sql")),
+    ("0003_installation", include_str!("../migrations/postgres/0003_installation.sql")),
 ];
 
 const SQLITE: &[Migration] = &[
     ("0001_core", include_str!("../migrations/sqlite/0001_core.sql")),
     ("0002_xcom_objects", include_str!("../migrations/sqlite/0002_xcom_objects.sql")),
+    ("0003_installation", include_str!("../migrations/sqlite/0003_installation.sql")),
 ];
 
 /// The advisory lock under which Postgres is migrated: "tradewin" in ASCII.

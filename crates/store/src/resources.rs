@@ -11,6 +11,9 @@ use crate::{
 const POOLS: Sql =
     Sql::both("SELECT name, slots, description, include_deferred, rate_starts, rate_seconds FROM pool ORDER BY name");
 
+const INSTALLATION: Sql =
+    Sql::forked("SELECT replace(CAST(id AS TEXT), '-', '') FROM installation", "SELECT id FROM installation");
+
 const VARIABLE: Sql = Sql::both("SELECT key, value, description FROM variable WHERE key = $1");
 const VARIABLES: Sql = Sql::both("SELECT key, value, description FROM variable");
 const PUT_VARIABLE: Sql = Sql::both(
@@ -121,6 +124,11 @@ pub(crate) async fn variables(db: &Db, page: Page) -> Result<Listing<Variable>, 
     page_of(db, &variable_listing(), page, variable_row).await
 }
 
+pub(crate) async fn installation_id(db: &Db) -> Result<String, StoreError> {
+    let row = db.fetch_one(INSTALLATION, args![]).await?;
+    row.map_or_else(|| Err(StoreError::Broken("the table installation is empty".to_owned())), |row| row.text(0))
+}
+
 pub(crate) async fn put_variable(db: &Db, variable: &Variable) -> Result<(), StoreError> {
     let args = args![variable.key.as_str(), variable.value.as_str(), variable.description.as_deref()];
     db.execute(PUT_VARIABLE, args).await.map(drop)
@@ -190,6 +198,7 @@ pub(crate) async fn set_import_errors(db: &Db, rel_path: &str, errors: &[ImportE
 
 pub(crate) const STATEMENTS: &[Sql] = &[
     POOLS,
+    INSTALLATION,
     VARIABLE,
     PUT_VARIABLE,
     DELETE_VARIABLE,

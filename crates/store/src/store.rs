@@ -146,6 +146,10 @@ impl Store for SqlStore {
         xcoms::is_object_named(&self.db, url).await
     }
 
+    async fn installation_id(&self) -> Result<String, StoreError> {
+        resources::installation_id(&self.db).await
+    }
+
     async fn put_variable(&self, variable: &Variable) -> Result<(), StoreError> {
         resources::put_variable(&self.db, variable).await
     }

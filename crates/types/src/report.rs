@@ -83,6 +83,9 @@ pub struct AttemptReport {
     /// The label of a mapped instance, when it rendered one.
     #[serde(default)]
     pub rendered_map_index: Option<String>,
+    /// Its process ended before it could run the task's callbacks: a worker is to run them, as of a lost worker's task.
+    #[serde(default)]
+    pub callbacks_due: bool,
     /// Why it ended so, in words.
     pub note: Option<String>,
     /// When it ended, by the worker's clock; for display, the leader's clock decides.

@@ -38,6 +38,7 @@ pub(crate) struct Verdict {
     pub(crate) skip: Vec<(TaskId, i32)>,
     pub(crate) asset_events: Vec<OutletEvent>,
     pub(crate) rendered_map_index: Option<String>,
+    pub(crate) callbacks_due: bool,
     pub(crate) note: Option<String>,
 }
 
@@ -49,6 +50,7 @@ impl Verdict {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
         }
     }
@@ -175,6 +177,7 @@ pub(crate) fn report(key: AttemptKey, token: LeaseToken, verdict: Verdict) -> At
         skip: verdict.skip,
         asset_events: verdict.asset_events,
         rendered_map_index: verdict.rendered_map_index,
+        callbacks_due: verdict.callbacks_due,
         note: verdict.note,
         ended_at: Timestamp::now(),
     }

@@ -233,7 +233,9 @@ async fn verdict(running: &Running, host: &Host, exit: TaskExit, work: &Work) ->
     let skip = exit.skipped_downstream.into_iter().map(|(task, map_index)| (TaskId::from(task), map_index)).collect();
     let ended_well = !matches!(exit.outcome, TaskOutcome::Failed { .. });
     if exit.stopped.is_some() && !(exit.reported && ended_well && reason == Some(StopReason::Drained)) {
-        return stopped(reason, work.task.execution_timeout);
+        let mut verdict = stopped(reason, work.task.execution_timeout)?;
+        verdict.callbacks_due = !exit.reported;
+        return Some(verdict);
     }
     let mut verdict = match exit.outcome {
         TaskOutcome::Success { task_outlets, outlet_events } => {
@@ -266,6 +268,8 @@ async fn verdict(running: &Running, host: &Host, exit: TaskExit, work: &Work) ->
             Verdict::of(AttemptOutcome::Deferred { trigger: Trigger::Input, timeout, next_method, next_kwargs })
         }
     };
+    // What reported has run its callbacks, or died in them.
+    verdict.callbacks_due = !exit.reported;
     verdict.skip = skip;
     verdict.xcoms = host.held_xcoms();
     verdict.rendered_map_index = exit.rendered_map_index.or_else(|| host.rendered_map_index());

@@ -220,6 +220,7 @@ mod tests {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
             ended_at: Timestamp::UNIX_EPOCH,
         };

@@ -2,11 +2,13 @@
 
 An SLA says how long after its run was due a task may take. The DAG gets one ``DeadlineAlert`` for each different SLA of
 its tasks, counted from when the run was queued. When it strikes, the tasks that are not done are told to the DAG's
-``sla_miss_callback``, or to the log. As in Airflow 2, runs made by hand are not held to SLAs.
+``sla_miss_callback``, or to the log, and mailed to the addresses in their ``email``. As in Airflow 2, runs made by hand are
+not held to SLAs.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from collections.abc import Callable
@@ -36,9 +38,11 @@ def keep_callback(dag: Any, dag_id: str, callback: Any) -> None:
     name = "_sla_missed_" + re.sub(r"\W", "_", dag_id)
     callbacks = callback if isinstance(callback, (list, tuple)) else [callback]
 
-    def missed(context: Any, task_ids: list[str], sla_secs: float) -> None:
+    def missed(context: Any, task_ids: list[str], sla_secs: float, emails: dict[str, list[str]]) -> None:
         late = _late(context, task_ids)
         if late:
+            # Mails do not wait for a callback that raises.
+            _mail(context, late, emails)
             _tell(dag, callbacks, context, late, sla_secs)
 
     module[name] = missed
@@ -58,31 +62,44 @@ def attach(dag: Any) -> None:
     """Give a DAG the deadlines that its tasks' SLAs come to."""
     from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
-    by_sla: dict[timedelta, list[str]] = {}
+    by_sla: dict[timedelta, dict[str, list[str]]] = {}
     for task in dag.tasks:
-        sla = getattr(task, "sla", None) or getattr(task, "partial_kwargs", {}).get("sla")
+        sla = _of(task, "sla")
         if sla is not None:
-            by_sla.setdefault(sla if isinstance(sla, timedelta) else timedelta(seconds=sla), []).append(task.task_id)
+            tasks = by_sla.setdefault(sla if isinstance(sla, timedelta) else timedelta(seconds=sla), {})
+            tasks[task.task_id] = _addresses(_of(task, "email"))
     path = getattr(dag, "_sla_callback_path", f"{__name__}.log_missed")
     alerts = [
         DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=sla,
-            callback=SyncCallback(path, {"task_ids": sorted(task_ids), "sla_secs": sla.total_seconds()}),
+            callback=SyncCallback(path, {"task_ids": sorted(tasks), "sla_secs": sla.total_seconds(), "emails": tasks}),
             name=f"SLA {sla}",
         )
-        for sla, task_ids in sorted(by_sla.items())
+        for sla, tasks in sorted(by_sla.items())
     ]
     if alerts:
         dag.deadline = [*(dag.deadline or []), *alerts]
 
 
-def log_missed(context: Any, task_ids: list[str], sla_secs: float) -> None:
+def _of(task: Any, name: str) -> Any:
+    """An argument of a task, which may be mapped."""
+    return getattr(task, name, None) or getattr(task, "partial_kwargs", {}).get(name)
+
+
+def _addresses(email: Any) -> list[str]:
+    """One address, several in a text, or a list, as the operators take them."""
+    texts = re.split(r"[,;]", email) if isinstance(email, str) else email or []
+    return sorted({text.strip() for text in texts} - {""})
+
+
+def log_missed(context: Any, task_ids: list[str], sla_secs: float, emails: dict[str, list[str]]) -> None:
     """Write the tasks that missed their SLA to the log."""
     late = _late(context, task_ids)
     if late:
         run = _run(context)
         log.warning("SLA missed", dag_id=run["dag_id"], run_id=run["run_id"], tasks=late, sla_secs=sla_secs)
+        _mail(context, late, emails)
 
 
 def _run(context: Any) -> dict[str, Any]:
@@ -102,10 +119,40 @@ def _late(context: Any, task_ids: list[str]) -> list[str]:
     return [task_id for task_id in task_ids if str(of_run.get(task_id)) not in _DONE]
 
 
+def _mail(context: Any, late: list[str], emails: dict[str, list[str]]) -> None:
+    """Send one mail about all late tasks to whom any of them names, in the way that mails about failures go."""
+    to = sorted({address for task_id in late for address in emails.get(task_id, ())})
+    if not to:
+        return
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.execution_time.task_runner import _DEFAULT_EMAIL_BACKEND
+
+    run = _run(context)
+    backend = conf.get("email", "email_backend", fallback=_DEFAULT_EMAIL_BACKEND)
+    listed = "<br>".join(html.escape(f"{task_id} on {_date(run)}") for task_id in late)
+    try:
+        if backend in ("", _DEFAULT_EMAIL_BACKEND):
+            from airflow.providers.smtp.notifications.smtp import SmtpNotifier as Notifier
+        else:
+            from airflow.sdk.execution_time.email_backend import _LegacyEmailBackendNotifier as Notifier
+        Notifier(
+            to=to,
+            subject=f"[airflow] SLA miss on DAG={run['dag_id']}",
+            html_content=f"Here's a list of tasks that missed their SLAs:<br>{listed}",
+            from_email=conf.get("email", "from_email", fallback="airflow@airflow"),
+        )({})
+    except Exception:
+        log.exception("The mail about a missed SLA could not be sent", dag_id=run["dag_id"], to=to)
+
+
+def _date(run: dict[str, Any]) -> Any:
+    return run.get("logical_date") or run.get("run_after")
+
+
 def _tell(dag: Any, callbacks: list[Callable[..., Any]], context: Any, late: list[str], sla_secs: float) -> None:
     """Call ``sla_miss_callback`` as Airflow 2 did: DAG, two texts that list tasks, SLAs, blocking task instances."""
     run = _run(context)
-    date = run.get("logical_date") or run.get("run_after")
+    date = _date(run)
     listed = "\n".join(f"{task_id} on {date}" for task_id in late)
     slas = [
         SimpleNamespace(dag_id=dag.dag_id, task_id=task_id, execution_date=date, sla_secs=sla_secs) for task_id in late

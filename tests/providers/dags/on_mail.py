@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.providers.smtp.operators.smtp import EmailOperator
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, task
 
@@ -42,3 +43,9 @@ with DAG("mail", schedule=None, start_date=datetime(2025, 1, 1), tags=["provider
             )
 
     with_hook()
+
+
+# Airflow 2's SLAs; they hold for scheduled runs only.
+with DAG("late", schedule="@once", start_date=datetime(2025, 1, 1), default_args={"sla": timedelta(seconds=5)}):
+    BashOperator(task_id="in_time", bash_command="true", email="nobody@example.com")
+    BashOperator(task_id="slow", bash_command="sleep 12", email="fay@example.com, gil@example.com")

@@ -196,16 +196,16 @@ fn secret_values_are_not_part_of_messages() {
 
 #[test]
 fn environments_of_a_dag_folder_are_no_configuration() {
-    const ENVIRONMENTS: &str = "[environments.a]\nrequirements = \"requirements.txt\"\n";
+    const ENVIRONMENTS: &str = "[environments.a]\nrequirements = \"requirements.txt\"\n[reload]\n\"a.py\" = \"5m\"\n";
     // Found by chance, in a DAG folder: it is not meant for us.
     let loaded = with_file(ENVIRONMENTS, &[], &[]).unwrap();
     assert_eq!((loaded.file, loaded.config), (None, Config::default()));
     // Both in one file, or named as our configuration: it says where which belongs.
-    let problem = only_problem(with_file(&format!("[core]\n\n{ENVIRONMENTS}"), &[], &[]));
+    let problem = only_problem(with_file("[core]\n\n[environments.a]\nrequirements = \"r.txt\"\n", &[], &[]));
     assert!(problem.starts_with("tradewind.toml:3: environments: "), "{problem}");
     assert!(problem.contains("in the DAG folder") && problem.contains("--config"), "{problem}");
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("tradewind.toml"), ENVIRONMENTS).unwrap();
+    std::fs::write(dir.path().join("tradewind.toml"), "[reload]\n\"a.py\" = \"5m\"\n").unwrap();
     let named = LoadArgs { file: Some(dir.path().join("tradewind.toml")), ..args(dir.path(), &[], &[]) };
     assert!(only_problem(load(named)).contains("in the DAG folder"));
 }

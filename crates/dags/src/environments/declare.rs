@@ -1,5 +1,7 @@
 //! What a `tradewind.toml` of a DAG folder says.
 
+use std::time::Duration;
+
 use globset::{GlobBuilder, GlobMatcher};
 use toml::{
     Spanned,
@@ -7,7 +9,7 @@ use toml::{
 };
 use tradewind_types::did_you_mean;
 
-use crate::Problem;
+use crate::{Problem, yaml::parse_span};
 
 /// Sections of the process's configuration, which has a file of the same name.
 const PROCESS_SECTIONS: [&str; 13] = [
@@ -25,6 +27,8 @@ const PROCESS_SECTIONS: [&str; 13] = [
     "logs",
     "telemetry",
 ];
+/// The sections of this file.
+const SECTIONS: [&str; 2] = ["environments", "reload"];
 const KEYS: [&str; 4] = ["requirements", "project", "files", "python"];
 /// The oldest Python that Airflow 3 runs on.
 const OLDEST: (u32, u32) = (3, 10);
@@ -33,8 +37,19 @@ const OLDEST: (u32, u32) = (3, 10);
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) environments: Vec<Declaration>,
-    /// What is wrong with the file, not with one environment of it.
+    pub(crate) reloads: Vec<Reload>,
+    /// What is wrong with the file, not with one environment of it: which files it means is not known then.
     pub(crate) problems: Vec<Problem>,
+    /// What is wrong with `[reload]`.
+    pub(crate) reload_problems: Vec<Problem>,
+}
+
+/// One line of `[reload]`.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    pub(crate) files: Files,
+    /// How long what these files gave holds.
+    pub(crate) every: Duration,
 }
 
 /// One `[environments.NAME]`.
@@ -103,24 +118,57 @@ pub(crate) fn read(text: &str) -> Declared {
                 }
                 _ => declared.problems.push(problem(line, "write each environment as a section: [environments.NAME]")),
             }
+        } else if name == "reload" {
+            match value.get_ref() {
+                DeValue::Table(entries) => {
+                    for (pattern, every) in entries {
+                        match reload(&lines, pattern, every) {
+                            Ok(reload) => declared.reloads.push(reload),
+                            Err(problem) => declared.reload_problems.push(problem),
+                        }
+                    }
+                }
+                _ => declared.reload_problems.push(problem(line, RELOAD_FORM)),
+            }
         } else if PROCESS_SECTIONS.contains(&name) {
             declared.problems.push(problem(
                 line,
                 format!(
                     "[{name}] belongs to the configuration of a process, and this file lies in the DAG folder, where \
-                     tradewind.toml declares Python environments: keep that configuration in a file outside of the DAG \
+                     tradewind.toml is about DAG files: keep that configuration in a file outside of the DAG \
                      folder and name it with --config or TRADEWIND_CONFIG"
                 ),
             ));
         } else {
-            let near = did_you_mean(name, ["environments"]);
-            let message = format!("there is no section \"{name}\"{near}: this file declares [environments.NAME]");
+            let near = did_you_mean(name, SECTIONS);
+            let message =
+                format!("there is no section \"{name}\"{near}: this file has [environments.NAME] and [reload]");
             declared.problems.push(problem(line, message));
         }
     }
     // The parser sorts by name; people read from the top.
     declared.environments.sort_by_key(|environment| environment.line);
     declared
+}
+
+const RELOAD_FORM: &str =
+    "reload: write a section of files and times: [reload], and below it \"tenants/*.py\" = \"5m\"";
+
+fn reload(
+    lines: &Lines<'_>,
+    pattern: &Spanned<std::borrow::Cow<'_, str>>,
+    every: &Spanned<DeValue<'_>>,
+) -> Result<Reload, Problem> {
+    let (line, written) = (lines.at(pattern.span().start), pattern.get_ref());
+    let wrong = |message: String| problem(line, format!("reload.\"{written}\": {message}"));
+    let every =
+        text(every).ok_or_else(|| wrong("expects a time as text, e.g. \"30s\", \"5m\" or \"1h\"".to_owned()))?;
+    let every = parse_span(every).map_err(wrong)?;
+    if every < Duration::from_secs(1) {
+        return Err(wrong("a file is not loaded again more often than each second".to_owned()));
+    }
+    let files = Files { patterns: vec![(written.to_string(), globs(written).map_err(wrong)?)], line };
+    Ok(Reload { files, every })
 }
 
 fn environment(
@@ -234,19 +282,22 @@ fn files(value: &Spanned<DeValue<'_>>, line: u32) -> Result<Files, String> {
     }
     let mut files = Files { patterns: Vec::new(), line };
     for written in patterns {
-        let pattern = written.trim_start_matches("./").trim_end_matches('/');
-        if pattern.is_empty() || pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
-            return Err(format!("\"{written}\": a pattern is a path below the folder of this file"));
-        }
-        // A folder means what is in it.
-        let globs = [pattern.to_owned(), format!("{pattern}/**")]
-            .iter()
-            .map(|pattern| GlobBuilder::new(pattern).literal_separator(true).build().map(|glob| glob.compile_matcher()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| format!("\"{written}\" is no pattern: {}", error.kind()))?;
-        files.patterns.push((written.to_owned(), globs));
+        files.patterns.push((written.to_owned(), globs(written)?));
     }
     Ok(files)
+}
+
+/// What a path or pattern means; a folder means what is in it.
+fn globs(written: &str) -> Result<Vec<GlobMatcher>, String> {
+    let pattern = written.trim_start_matches("./").trim_end_matches('/');
+    if pattern.is_empty() || pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+        return Err(format!("\"{written}\": a pattern is a path below the folder of this file"));
+    }
+    [pattern.to_owned(), format!("{pattern}/**")]
+        .iter()
+        .map(|pattern| GlobBuilder::new(pattern).literal_separator(true).build().map(|glob| glob.compile_matcher()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("\"{written}\" is no pattern: {}", error.kind()))
 }
 
 pub(crate) fn problem(line: u32, message: impl Into<String>) -> Problem {

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use tradewind_types::Environment;
 
 use super::{
     FILE,
-    declare::{self, Declaration, Declared, problem},
+    declare::{self, Declaration, Declared, Reload, problem},
     definition::{self, Definition},
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) enum Claim {
 pub(crate) struct Layout {
     /// By DAG file; one that is not there uses the environment of the installation.
     claims: BTreeMap<String, Claim>,
+    /// How long what a DAG file gave holds, where that is declared.
+    reloads: BTreeMap<String, Duration>,
     /// What is wrong, by `tradewind.toml`.
     pub(crate) problems: BTreeMap<String, Vec<Problem>>,
     /// Remarks for the log.
@@ -61,19 +64,21 @@ impl Layout {
             .map(|(rel, _)| rel.as_str())
             .collect();
         for dag in &dags {
-            let mut folder = parent(dag);
-            while let Some(at) = folder {
-                if let Some(source) = sources.get(at)
-                    && let Some(claim) = layout.claim(source, at, dag)
-                {
-                    layout.claims.insert((*dag).to_owned(), claim);
-                    break;
-                }
-                folder = parent(at);
+            // The nearest file that says something counts.
+            let above = || std::iter::successors(parent(dag), |folder| parent(folder));
+            let above = || above().filter_map(|folder| Some((folder, sources.get(folder)?)));
+            if let Some(claim) = above().find_map(|(folder, source)| layout.claim(source, folder, dag)) {
+                layout.claims.insert((*dag).to_owned(), claim);
+            }
+            if let Some(every) = above().find_map(|(folder, source)| source.reload_every(below(folder, dag)?)) {
+                layout.reloads.insert((*dag).to_owned(), every);
             }
         }
         for (folder, source) in &sources {
             let below: Vec<&str> = dags.iter().filter_map(|dag| below(folder, dag)).collect();
+            for (pattern, line) in source.reloads.iter().flat_map(|reload| reload.files.idle(&below)) {
+                layout.warnings.push(format!("{}:{line}: reload: \"{pattern}\" matches no DAG file", source.file));
+            }
             for (declaration, _) in &source.environments {
                 for (pattern, line) in declaration.files.iter().flat_map(|files| files.idle(&below)) {
                     layout.warnings.push(format!(
@@ -89,6 +94,12 @@ impl Layout {
     /// What is known of the environment of a DAG file; nothing when it uses that of the installation.
     pub(crate) fn of_file(&self, dag_file: &str) -> Option<&Claim> {
         self.claims.get(dag_file)
+    }
+
+    /// How long what a DAG file gave holds, when it depends on something that is not in the folder; without it, until the
+    /// folder says otherwise.
+    pub(crate) fn reload_every(&self, dag_file: &str) -> Option<Duration> {
+        self.reloads.get(dag_file).copied()
     }
 
     /// Whether a file declares or defines environments.
@@ -111,15 +122,18 @@ impl Layout {
 
     fn source(&mut self, scan: &Scan, folder: &str, file: &str) -> Source {
         self.special.insert(file.to_owned());
-        let Declared { environments, problems } = match std::fs::read_to_string(scan.root.join(file)) {
-            Ok(text) => declare::read(&text),
-            Err(error) => {
-                let problems = vec![problem(1, format!("it cannot be read: {error}"))];
-                Declared { environments: Vec::new(), problems }
-            }
-        };
-        let mut source = Source { file: file.to_owned(), environments: Vec::new(), wrong: problems.first().cloned() };
+        let Declared { environments, reloads, problems, reload_problems } =
+            match std::fs::read_to_string(scan.root.join(file)) {
+                Ok(text) => declare::read(&text),
+                Err(error) => {
+                    let problems = vec![problem(1, format!("it cannot be read: {error}"))];
+                    Declared { problems, ..Declared::default() }
+                }
+            };
+        let wrong = problems.first().cloned();
+        let mut source = Source { file: file.to_owned(), environments: Vec::new(), reloads, wrong };
         let mut all = problems;
+        all.extend(reload_problems);
         for declaration in environments {
             let found = self.environment(scan, folder, file, &declaration);
             if let Err(problems) = &found {
@@ -211,8 +225,16 @@ impl Layout {
 struct Source {
     file: String,
     environments: Vec<(Declaration, Result<Arc<Environment>, Problem>)>,
+    reloads: Vec<Reload>,
     /// What is wrong with it such that it is not known which files it means.
     wrong: Option<Problem>,
+}
+
+impl Source {
+    /// How long what a file gave holds; `below` is its path below the folder of this file. Of several the shortest.
+    fn reload_every(&self, below: &str) -> Option<Duration> {
+        self.reloads.iter().filter(|reload| reload.files.matches(below)).map(|reload| reload.every).min()
+    }
 }
 
 fn at(problem: &Problem) -> String {

@@ -1,5 +1,5 @@
-//! Which Python environment each DAG file of a folder belongs to, by the `tradewind.toml` files in it
-//! (`docs/environments.md`).
+//! What the `tradewind.toml` files of a DAG folder say of its DAG files: which Python environment each belongs to
+//! (`docs/environments.md`), and which are loaded again after a time (`docs/deploy.md`).
 
 mod declare;
 mod definition;

@@ -108,6 +108,48 @@ files = ["team/**"]
 }
 
 #[test]
+fn the_nearest_file_says_how_long_what_a_dag_file_gave_holds() {
+    let layout = layout(&[
+        (
+            "tradewind.toml",
+            "[environments.a]\nrequirements = \"r.txt\"\nfiles = [\"team/x.py\"]\n\
+             [reload]\n\"team\" = \"1h\"\n\"team/*_api.py\" = \"5m\"\n\"old.py\" = \"1d\"\n",
+        ),
+        ("r.txt", ""),
+        ("team/tradewind.toml", "[reload]\n\"x.py\" = \"90s\"\n"),
+        ("team/x.py", DAG),
+        ("team/y.py", DAG),
+        ("team/z_api.py", DAG),
+        ("plain.py", DAG),
+    ]);
+    let seconds = |file: &str| layout.reload_every(file).map(|every| every.as_secs());
+    assert_eq!(seconds("team/x.py"), Some(90), "the nearest file");
+    assert_eq!(name(&layout, "team/x.py").as_deref(), Some("a"), "which says nothing of environments");
+    assert_eq!(seconds("team/y.py"), Some(3600));
+    assert_eq!(seconds("team/z_api.py"), Some(300), "the shortest of one file");
+    assert_eq!(seconds("plain.py"), None);
+    assert_eq!(layout.warnings, ["tradewind.toml:7: reload: \"old.py\" matches no DAG file"]);
+}
+
+#[test]
+fn slips_in_reload_harm_no_dag() {
+    for (text, line, parts) in [
+        ("[reload]\n\"a.py\" = 5", 2, &["reload.\"a.py\"", "\"5m\""][..]),
+        ("[reload]\n\"a.py\" = \"5 parsecs\"", 2, &["5 parsecs", "is not a duration"]),
+        ("[reload]\n\"a.py\" = \"100ms\"", 2, &["more often than each second"]),
+        ("[reload]\n\"../a.py\" = \"5m\"", 2, &["below the folder"]),
+        ("reload = \"5m\"", 1, &["[reload]"]),
+    ] {
+        let layout = layout(&[("tradewind.toml", text), ("a.py", DAG)]);
+        let problems: Vec<&Problem> = layout.problems.values().flatten().collect();
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+        assert_eq!(problems[0].line, Some(line), "{text}");
+        assert!(parts.iter().all(|part| problems[0].message.contains(part)), "{text}: {}", problems[0].message);
+        assert!(layout.of_file("a.py").is_none(), "{text}");
+    }
+}
+
+#[test]
 fn a_definition_counts_by_its_content() {
     let hash = |requirements: &str, unrelated: &str| {
         let layout = layout(&[

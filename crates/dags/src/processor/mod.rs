@@ -3,6 +3,7 @@
 
 mod inputs;
 mod interpreters;
+mod job;
 mod look_ups;
 mod pipeline;
 mod publish;

@@ -145,7 +145,7 @@ pub fn review(
             file.warnings.iter().filter(|warning| !said.contains(*warning)).map(|line| warning(line, file, &places)),
         );
         for (_, spec) in &file.dags {
-            let upcoming = next_runs(spec, now);
+            let upcoming = next_runs(spec, file.dag_notes(spec.dag_id.as_str()), now);
             findings.extend(schedule::findings(spec, &upcoming, now).into_iter().map(|finding| {
                 Finding { file: file.rel_path.clone(), ..finding }.of_dag(spec.dag_id.as_str(), &places)
             }));

@@ -1,6 +1,7 @@
 //! When a DAG runs next.
 
 use tradewind_engine::timetable::Schedule;
+use tradewind_guest::{CustomRuns, DagNotes};
 use tradewind_types::{DagSpec, Timestamp, Timetable};
 
 /// How many runs are looked ahead.
@@ -13,6 +14,8 @@ pub enum Upcoming {
     Times(Vec<Timestamp>),
     /// Not by time, in words: by hand, by assets.
     Otherwise(&'static str),
+    /// Its own timetable raised this.
+    Unknown(String),
 }
 
 impl Upcoming {
@@ -20,19 +23,23 @@ impl Upcoming {
     pub fn times(&self) -> &[Timestamp] {
         match self {
             Self::Times(times) => times,
-            Self::Otherwise(_) => &[],
+            Self::Otherwise(_) | Self::Unknown(_) => &[],
         }
     }
 }
 
 /// The next five times after `now` at which a DAG becomes due, as if it had never run and without what catchup makes for
-/// the past.
-pub fn next_runs(spec: &DagSpec, now: Timestamp) -> Upcoming {
+/// the past. What a custom timetable says is in the notes.
+pub fn next_runs(spec: &DagSpec, notes: Option<&DagNotes>, now: Timestamp) -> Upcoming {
     match &spec.timetable {
         Timetable::None => Upcoming::Otherwise("by hand"),
         Timetable::Assets { .. } => Upcoming::Otherwise("when its assets are updated"),
         Timetable::Continuous => Upcoming::Otherwise("one run after the other"),
-        Timetable::Custom { .. } => Upcoming::Otherwise("as its own timetable says"),
+        Timetable::Custom { .. } => match notes.and_then(|notes| notes.custom_runs.clone()) {
+            Some(CustomRuns { error: Some(error), .. }) => Upcoming::Unknown(error),
+            Some(CustomRuns { times, error: None }) => Upcoming::Times(times),
+            None => Upcoming::Otherwise("as its own timetable says"),
+        },
         Timetable::AssetOrTime { timetable, .. } if matches!(**timetable, Timetable::Custom { .. }) => {
             Upcoming::Otherwise("as its own timetable says, and when its assets are updated")
         }

@@ -40,6 +40,7 @@ pub const RULES: &[Rule] = &[
     Rule { id: "dependency-cycle", level: Level::Error, summary: "Tasks wait for each other." },
     Rule { id: "duplicate-dag-id", level: Level::Error, summary: "Two DAGs have one id." },
     Rule { id: "bad-params", level: Level::Error, summary: "The default of a param does not fit its own schema." },
+    Rule { id: "timetable-raises", level: Level::Error, summary: "A custom timetable raises when it is asked." },
     Rule { id: "unknown-pool", level: Level::Warning, summary: "A task names a pool that does not exist." },
     Rule { id: "unknown-queue", level: Level::Warning, summary: "A task names a queue that no worker serves." },
     Rule { id: "unknown-connection", level: Level::Warning, summary: "A task names a connection that does not exist." },

@@ -13,6 +13,13 @@ pub(super) fn findings(spec: &DagSpec, upcoming: &Upcoming, now: Timestamp) -> V
     let mut add = |rule, message: String, mend: &str| found.push(Finding::new(rule, "", message).mend(mend));
     let dag_id = &spec.dag_id;
     let schedule = spec.schedule_text.as_deref().unwrap_or("its schedule");
+    if let Upcoming::Unknown(error) = upcoming {
+        add(
+            "timetable-raises",
+            format!("the timetable of \"{dag_id}\" raises: {error}"),
+            "mend next_dagrun_info of its class",
+        );
+    }
     let by_time = matches!(upcoming, Upcoming::Times(_));
     if by_time && upcoming.times().is_empty() {
         let ended = spec.end_date.is_some_and(|end| end <= now);

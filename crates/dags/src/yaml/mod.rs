@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use tradewind_types::DagSpec;
 
+pub(crate) use self::span::parse_span;
 use self::{
     build::Builder,
     decode::Fault,

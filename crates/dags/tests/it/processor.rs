@@ -121,6 +121,34 @@ async fn a_file_reads_a_variable_of_the_store_as_soon_as_there_is_one() {
 }
 
 #[tokio::test]
+async fn a_file_that_depends_on_more_than_the_folder_is_loaded_again_in_its_time() {
+    let dags = Dags::new();
+    let (names, loads) = (dags.beside("names"), dags.beside("loads"));
+    std::fs::write(&names, "first").unwrap();
+    let dag = |file: &str| {
+        format!("open({loads:?}, 'a').write('{file}')\n{}", python_dag("py"))
+            .replace("\"py\"", &format!("'{file}_' + open({names:?}).read()"))
+    };
+    dags.write("a.py", dag("a"));
+    dags.write("b.py", dag("b"));
+    let mut leader = Leader::start().await;
+    let running = Running::start(dags.settings(), &leader, Some(dags.guest()));
+    leader.wait_for("both arrive", |seen| seen.dag_ids().len() == 2).await;
+    std::fs::write(&names, "second").unwrap();
+    leader.wait_for_scans(5).await;
+    assert_eq!(std::fs::read_to_string(&loads).unwrap().len(), 2, "nothing in the folder has changed");
+    // Declared while the processor runs; the other file has no such line.
+    dags.write("tradewind.toml", "[reload]\n\"a.py\" = \"1s\"\n");
+    leader.wait_for("it is loaded again", |seen| seen.dag_ids().contains("a_second")).await;
+    leader.with(|seen| {
+        assert!(seen.dag_ids().contains("b_first"));
+        assert!(!seen.dag_ids().contains("a_first"), "the file does not give it any more");
+    });
+    assert!(!std::fs::read_to_string(&loads).unwrap()[2..].contains('b'));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn python_files_arrive_with_their_bundles() {
     let dags = Dags::new();
     let seen_log = dags.beside("imports");

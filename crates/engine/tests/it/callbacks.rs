@@ -122,6 +122,31 @@ fn a_task_whose_worker_is_lost_is_called_back() {
 }
 
 #[test]
+fn a_task_whose_process_died_is_called_back_and_one_that_reported_is_not() {
+    for (callbacks_due, expected) in [(true, vec![CallbackKind::TaskRetry, CallbackKind::TaskFailure]), (false, vec![])]
+    {
+        let mut a = task("a", &[]);
+        a.retry.retries = 1;
+        a.on_failure_callback = true;
+        a.on_retry_callback = true;
+        let mut world = World::new();
+        world.start(vec![a]);
+        for state in [TaskState::UpForRetry, TaskState::Failed] {
+            let held = world.claim("a");
+            let outcome = AttemptOutcome::Failed { retry: true, delay: None };
+            let report = AttemptReport { callbacks_due, ..World::report_event(held, outcome) };
+            world.step(Event::Report(report.clone()));
+            // The answer was lost on its way, and the report comes again.
+            world.step(Event::Report(report));
+            assert_eq!(world.state("a"), state);
+            world.pass(61);
+        }
+        let made: Vec<_> = callbacks(&world).into_iter().map(|callback| callback.kind).collect();
+        assert_eq!(made, expected);
+    }
+}
+
+#[test]
 fn a_missed_deadline_alerts_once() {
     let mut world = World::new();
     let mut dag = spec("d", vec![task("a", &[])]);

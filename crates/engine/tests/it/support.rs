@@ -189,6 +189,7 @@ impl World {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
             ended_at: at("2026-01-01T00:00:00Z"),
         }

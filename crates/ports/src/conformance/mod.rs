@@ -15,6 +15,7 @@ pub mod store_lease;
 pub mod store_lists;
 pub mod store_load;
 pub mod store_waits;
+pub mod store_xcoms;
 
 pub use rows::*;
 
@@ -78,13 +79,19 @@ macro_rules! store_conformance {
                 an_unknown_row_refuses_the_whole_commit,
                 run_ids_and_logical_dates_are_unique,
                 unsound_rows_are_refused,
-                xcom_values_are_kept_exactly,
-                xcoms_are_cleared_before_they_are_written,
-                objects_of_xcoms_that_go_are_noted,
                 merged_sets_write_the_last_state,
                 past_tries_are_kept_in_order,
                 pools_are_changed_and_deleted,
                 large_commits_keep_the_order_of_creation,
+            ]
+        );
+        $crate::conformance_cases!(
+            store_xcoms,
+            $open,
+            [
+                xcom_values_are_kept_exactly,
+                xcoms_are_cleared_before_they_are_written,
+                objects_of_xcoms_that_go_are_noted,
             ]
         );
         $crate::conformance_cases!(

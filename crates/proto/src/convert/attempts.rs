@@ -68,6 +68,7 @@ impl From<&t::AttemptReport> for v1::AttemptReport {
             ended_at: micros(report.ended_at),
             asset_events: report.asset_events.iter().map(Into::into).collect(),
             rendered_map_index: report.rendered_map_index.clone(),
+            callbacks_due: report.callbacks_due,
         }
     }
 }
@@ -85,6 +86,7 @@ impl TryFrom<v1::AttemptReport> for t::AttemptReport {
             skip: report.skip.into_iter().map(|task| (task.task_id.into(), task.map_index)).collect(),
             asset_events: report.asset_events.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             rendered_map_index: report.rendered_map_index,
+            callbacks_due: report.callbacks_due,
             note: report.note,
             ended_at: instant("ended_at", report.ended_at)?,
         })

@@ -138,6 +138,7 @@ fn a_report_keeps_lengths_events_and_label() {
                 aliases: vec!["any".to_owned()],
             }],
             rendered_map_index: Some("label".to_owned()),
+            callbacks_due: true,
             note: Some("n".to_owned()),
             ended_at: at(8),
         };

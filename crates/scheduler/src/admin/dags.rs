@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tradewind_engine::Event;
 use tradewind_ports::DagFilter;
 use tradewind_proto::{micros, v1};
-use tradewind_types::{ApiError, DagRow, DagVersion, SourceKind};
+use tradewind_types::{ApiError, DagId, DagRow, DagVersion, SourceKind};
 
 use super::{ADMIN, page};
 use crate::{
@@ -46,22 +46,22 @@ pub(crate) async fn list_dags(
     let filter = DagFilter { pattern: request.pattern, include_stale: request.include_stale, paused: request.paused };
     let listing = core.store.dags(&filter, page(request.page)).await.map_err(store_error)?;
     let mut dags: Vec<v1::Dag> = listing.rows.iter().map(|(row, version)| wire_dag(row, version)).collect();
-    // Only the leader knows what is due next; a standby leaves it out.
-    let ids: Vec<String> = dags.iter().map(|dag| dag.dag_id.clone()).collect();
+    tell_next_runs(core, &mut dags).await;
+    Ok(v1::ListDagsResponse { dags, total: listing.total })
+}
+
+/// Adds when each DAG runs next. Only the leader knows; a standby leaves it out.
+async fn tell_next_runs(core: &Core, dags: &mut [v1::Dag]) {
+    let ids: Vec<DagId> = dags.iter().map(|dag| dag.dag_id.as_str().into()).collect();
     let next = core
         .query(move |engine, _| {
-            let first = |dag_id: &String| {
-                engine.next_runs(&dag_id.as_str().into(), 1).ok()?.first().map(|run| micros(run.run_after))
-            };
+            let first = |dag_id: &DagId| engine.next_runs(dag_id, 1).ok()?.first().map(|run| micros(run.run_after));
             ids.iter().map(first).collect::<Vec<_>>()
         })
         .await;
-    if let Ok(next) = next {
-        for (dag, next) in dags.iter_mut().zip(next) {
-            dag.next_run_after = next.filter(|_| !dag.is_paused && !dag.is_stale);
-        }
+    for (dag, next) in dags.iter_mut().zip(next.unwrap_or_default()) {
+        dag.next_run_after = next.filter(|_| !dag.is_paused && !dag.is_stale);
     }
-    Ok(v1::ListDagsResponse { dags, total: listing.total })
 }
 
 pub(crate) async fn get_dag(core: &Arc<Core>, request: v1::GetDagRequest) -> Result<v1::Dag, ApiError> {
@@ -77,6 +77,7 @@ pub(crate) async fn get_dag(core: &Arc<Core>, request: v1::GetDagRequest) -> Res
         fields.insert("warnings".to_owned(), remarks.into());
     }
     dag.spec_json = Some(spec.to_string());
+    tell_next_runs(core, std::slice::from_mut(&mut dag)).await;
     Ok(dag)
 }
 
@@ -94,7 +95,9 @@ pub(crate) async fn set_dag_paused(core: &Arc<Core>, request: v1::SetDagPausedRe
         Event::SetPaused { dag_id: request.dag_id.as_str().into(), paused: request.paused, by: ADMIN.to_owned() };
     core.step_one(event).await?;
     let (row, version) = known_dag(core, &request.dag_id).await?;
-    Ok(wire_dag(&row, &version))
+    let mut dag = wire_dag(&row, &version);
+    tell_next_runs(core, std::slice::from_mut(&mut dag)).await;
+    Ok(dag)
 }
 
 pub(crate) async fn next_runs(
@@ -102,7 +105,13 @@ pub(crate) async fn next_runs(
     request: v1::NextRunsRequest,
 ) -> Result<v1::NextRunsResponse, ApiError> {
     let count = usize::try_from(request.count.clamp(1, 1_000)).unwrap_or(1);
-    let runs = core.query(move |engine, _| engine.next_runs(&request.dag_id.into(), count)).await??;
+    let dag_id = DagId::from(request.dag_id);
+    let (runs, question) =
+        core.query(move |engine, _| (engine.next_runs(&dag_id, count), engine.timetable_question(&dag_id))).await?;
+    let runs = match question? {
+        Some(question) => core.leadership()?.timetables.next_runs(question, count).await?,
+        None => runs?,
+    };
     let runs = runs
         .into_iter()
         .map(|run| v1::NextRun {

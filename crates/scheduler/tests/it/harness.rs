@@ -195,6 +195,7 @@ pub fn ended(key: AttemptKey, token: LeaseToken, outcome: AttemptOutcome) -> Att
         skip: Vec::new(),
         asset_events: Vec::new(),
         rendered_map_index: None,
+        callbacks_due: false,
         note: None,
         ended_at: Timestamp::now(),
     }

@@ -240,6 +240,7 @@ impl Machine<'_> {
             skip: Vec::new(),
             asset_events: Vec::new(),
             rendered_map_index: None,
+            callbacks_due: false,
             note: None,
             ended_at: self.now,
         };

@@ -115,6 +115,7 @@ impl Record for PlannedRow<'_> {
         let planned = self.0;
         let next = match &planned.upcoming {
             Upcoming::Otherwise(how) => Text::toned(Tone::Dim, how),
+            Upcoming::Unknown(_) => Text::toned(Tone::Bad, "not known: its timetable raises"),
             Upcoming::Times(times) if times.is_empty() => Text::toned(Tone::Warn, "none"),
             Upcoming::Times(times) => {
                 let times = output::compact_times(times, &planned.timezone);
@@ -135,6 +136,7 @@ fn schedule_json(planned: &Planned) -> Value {
         planned.upcoming.times().iter().map(|at| output::iso_in_zone(*at, &planned.timezone)).collect();
     let how = match &planned.upcoming {
         Upcoming::Otherwise(how) => Value::from(*how),
+        Upcoming::Unknown(_) => Value::from("not known: its timetable raises"),
         Upcoming::Times(_) => Value::Null,
     };
     json!({
