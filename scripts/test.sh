@@ -44,7 +44,9 @@ step "Python tests"
 "$TRADEWIND_TEST_PYTHON" -m pytest -q python/tests tests/conformance/test_suite.py
 
 step "End-to-end tests"
-cargo build --workspace --locked
+# With the tests, so that it is the binary that is there already: alone, its dependencies have other features, and all of
+# them would be compiled again.
+cargo build --workspace --bins --tests --locked
 export TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind
 "$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
 

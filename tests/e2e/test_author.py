@@ -221,6 +221,8 @@ def test_custom_timetables_are_asked_for_their_next_runs(system: Standalone, spo
     def details(dag_id: str) -> dict:
         return client.json("dags", "details", dag_id)  # type: ignore[no-any-return]
 
+    for name in ("own.py", "berlin.yaml"):
+        system.write(name, FILES[name])
     client.wait_for_dag("years")
     client.wait_for_dag("berlin")
     runs = client.json("dags", "next-execution", "years", "--num-executions", "3")

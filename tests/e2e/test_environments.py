@@ -250,6 +250,7 @@ def test_failed_builds_are_import_errors_of_their_files_only(system: Standalone)
 
 def test_timetables_triggers_and_callbacks_use_the_environment(system: Standalone, tmp_path: Path) -> None:
     wait_for_dag(system, "waits")
+    system.client.run("dags", "unpause", "waits")
     day = eventually("the next run", lambda: system.client.dag("waits")["next_run"])
     assert str(day).startswith("2090-01-14")
     note = tmp_path / "note"

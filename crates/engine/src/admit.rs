@@ -175,6 +175,10 @@ impl Engine {
             pool.started.pop_front();
         }
         self.refresh_pool(pool_at);
+        // There may be more starts than the rate allows: it was lowered, or a former leader's are counted.
+        if let Some(opens) = self.rate_opens(pool_at) {
+            self.set_timer(opens, Due::Rate { pool: pool_at });
+        }
     }
 
     /// When a pool that started as many as its rate allows may start the next.

@@ -196,9 +196,6 @@ impl Engine {
         effects.rows.pools.insert(pool.name.clone(), Some(pool.clone()));
         self.pools[pool_at as usize].config = Some(pool);
         self.renew_rate(pool_at);
-        if let Some(opens) = self.rate_opens(pool_at) {
-            self.set_timer(opens, crate::memory::Due::Rate { pool: pool_at });
-        }
         Ok(Reply::Done)
     }
 

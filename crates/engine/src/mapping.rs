@@ -303,6 +303,21 @@ impl Engine {
         }
     }
 
+    /// A mapped instance waits, and what it is mapped over has become shorter: it may wait for instances that are removed
+    /// already, and would do so for ever. (Airflow's do: it looks at the length only where an instance is ready.)
+    pub(crate) fn remove_beyond_end(&mut self, at: At, effects: &mut Effects) {
+        let run = &self.runs[at.run];
+        let ti = run.ti(at.ti);
+        let expansion = run.graph.node(ti.task).expansion;
+        let Ok(map_index) = u64::try_from(ti.row.map_index) else { return };
+        if expansion == UNEXPANDED {
+            return;
+        }
+        if let Some(total) = run.length(expansion).filter(|total| map_index >= *total) {
+            self.stop(at, TaskState::Removed, Some(format!("the task has {total} instances now")), effects);
+        }
+    }
+
     /// The values of these tasks changed: whatever is mapped over them looks at its length again.
     pub(crate) fn lengths_changed(&mut self, run: u32, task: u32, effects: &mut Effects) {
         let graph = Arc::clone(&self.runs[run].graph);

@@ -61,7 +61,7 @@ impl Engine {
         match verdict(run, at) {
             Verdict::Become(TaskState::Skipped) if self.waits_for_past_before_skipping(at) => return,
             Verdict::Become(state) => return self.settle_unrun(at, state),
-            Verdict::Wait => return,
+            Verdict::Wait => return self.remove_beyond_end(at, effects),
             Verdict::Ready => {}
         }
         let run = &self.runs[at.run];

@@ -297,21 +297,38 @@ fn a_dag_can_cap_its_tasks_over_all_runs() {
     assert_eq!(world.drain(), 4);
 }
 
+/// Sets the rate of the default pool.
+fn rate(rate: Option<RateLimit>) -> Event {
+    let pool =
+        Pool { name: DEFAULT_POOL.into(), slots: 128, description: String::new(), include_deferred: false, rate };
+    Event::SetPool(pool)
+}
+
+#[test]
+fn a_pool_goes_on_after_its_rate_was_lowered() {
+    let mut world = World::new();
+    world.step(rate(Some(RateLimit { starts: 3, per_secs: 60 })));
+    world.publish(spec("d", vec![task("a", &[])]));
+    for run in ["r1", "r2", "r3"] {
+        world.trigger("d", run);
+        assert_eq!(world.drain(), 1);
+        world.pass(10);
+    }
+    // Three starts count, and one is allowed: when the first counts no more, two are left.
+    world.step(rate(Some(RateLimit { starts: 1, per_secs: 60 })));
+    world.trigger("d", "r4");
+    world.pass(49);
+    assert_eq!(world.drain(), 0);
+    world.pass(1);
+    assert_eq!(world.drain(), 1);
+}
+
 #[test]
 fn a_pool_starts_no_more_than_its_rate() {
     let mut world = World::new();
-    let pool = |rate| {
-        Event::SetPool(Pool {
-            name: DEFAULT_POOL.into(),
-            slots: 128,
-            description: String::new(),
-            include_deferred: false,
-            rate,
-        })
-    };
-    let refused = world.step(pool(Some(RateLimit { starts: 0, per_secs: 1 })));
+    let refused = world.step(rate(Some(RateLimit { starts: 0, per_secs: 1 })));
     assert_eq!(crate::support::refusal(refused), ErrorCode::Invalid);
-    world.step(pool(Some(RateLimit { starts: 2, per_secs: 60 })));
+    world.step(rate(Some(RateLimit { starts: 2, per_secs: 60 })));
     world.start((0..5).map(|n| task(&format!("t{n}"), &[])).collect());
     assert_eq!(world.drain(), 2);
     world.pass(59);
@@ -320,6 +337,6 @@ fn a_pool_starts_no_more_than_its_rate() {
     assert_eq!(world.engine.next_wakeup(), Some(world.now + jiff::SignedDuration::from_secs(1)));
     world.pass(1);
     assert_eq!(world.drain(), 2);
-    world.step(pool(None));
+    world.step(rate(None));
     assert_eq!(world.drain(), 1);
 }

@@ -232,6 +232,29 @@ fn a_cleared_upstream_can_make_the_map_shorter_or_longer() {
 }
 
 #[test]
+fn what_waits_for_removed_instances_is_removed_with_them() {
+    let mut world = World::new();
+    let mut setup = in_group("g.setup", &["up"]);
+    setup.is_setup = true;
+    // It waits for its setup, which is neither done nor failed once it is removed.
+    let mut work = in_group("g.work", &["g.between", "up"]);
+    work.trigger_rule = TriggerRule::AllDone;
+    let between = in_group("g.between", &["g.setup"]);
+    let mut dag = spec("d", vec![task("up", &[]), setup, between, work]);
+    dag.task_groups = vec![group(&["g.setup", "g.between", "g.work"], product(vec![over("up")]))];
+    world.publish(dag);
+    world.trigger("d", "r");
+    push(&mut world, "up", -1, 2);
+    world.drain();
+    clear(&mut world, &["up"]);
+    push(&mut world, "up", -1, 0);
+    for task in ["g.setup", "g.work"] {
+        assert_eq!(states(&world, task), [(0, TaskState::Removed), (1, TaskState::Removed)]);
+    }
+    assert_eq!(world.run_state("d", "r"), RunState::Success);
+}
+
+#[test]
 fn one_index_can_be_cleared_alone() {
     let mut world = World::new();
     world.start(vec![mapped("m", &[], vec![literal(3)])]);
