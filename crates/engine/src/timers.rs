@@ -50,20 +50,20 @@ impl Engine {
                 }
             }
             Due::Again { run_no, ti } => {
-                if let Some(run) = self.run_with(run_no) {
-                    self.consider(At { run, ti }, effects);
+                if let Some(at) = self.instance_with(run_no, ti) {
+                    self.consider(at, effects);
                 }
             }
             Due::Lease { run_no, ti, attempt } => {
-                if let Some(run) = self.run_with(run_no) {
-                    self.lease_due(At { run, ti }, attempt, effects);
+                if let Some(at) = self.instance_with(run_no, ti) {
+                    self.lease_due(at, attempt, effects);
                 }
             }
             Due::Wait { run_no, ti, attempt } => {
-                if let Some(run) = self.run_with(run_no)
-                    && self.runs[run].ti(ti).row.attempt == attempt
+                if let Some(at) = self.instance_with(run_no, ti)
+                    && self.runs[at.run].ti(at.ti).row.attempt == attempt
                 {
-                    self.wait_due(At { run, ti }, effects);
+                    self.wait_due(at, effects);
                 }
             }
             Due::CallbackLease { id, attempt } => self.callback_lease_due(id, attempt, effects),
@@ -80,6 +80,13 @@ impl Engine {
 
     fn run_with(&self, run_no: u64) -> Option<u32> {
         self.run_at.get(&RunNo(run_no)).copied()
+    }
+
+    /// The instance at this place of a run. A run that moved to another version of its DAG may have fewer, and others in
+    /// their places: whoever acts on a timer asks the instance whether it is due.
+    fn instance_with(&self, run_no: u64, ti: u32) -> Option<At> {
+        let run = self.run_with(run_no)?;
+        ((ti as usize) < self.runs[run].tis.len()).then_some(At { run, ti })
     }
 
     /// Drops timers that fit no more from the top, and moves renewed leases on, so that `next_wakeup` tells the truth.
@@ -113,8 +120,8 @@ impl Engine {
                 (run.row.state == RunState::Running).then(|| just_after(plus(start, timeout)))
             }
             Due::Again { run_no, ti } => {
-                let run = &self.runs[self.run_with(run_no)?];
-                let row = &run.ti(ti).row;
+                let at_ti = self.instance_with(run_no, ti)?;
+                let row = &self.runs[at_ti.run].ti(at_ti.ti).row;
                 let waits = matches!(row.state, TaskState::UpForRetry | TaskState::UpForReschedule);
                 let next_at = row.next_at.filter(|_| waits)?;
                 let when = if row.state == TaskState::UpForRetry { just_after(next_at) } else { next_at };
@@ -122,15 +129,15 @@ impl Engine {
                 (when > self.now || when == at).then_some(when)
             }
             Due::Lease { run_no, ti, attempt } => {
-                let run = &self.runs[self.run_with(run_no)?];
-                let ti = run.ti(ti);
+                let at_ti = self.instance_with(run_no, ti)?;
+                let ti = self.runs[at_ti.run].ti(at_ti.ti);
                 (ti.is_held() && ti.row.attempt == attempt).then_some(ti.lease_until)
             }
             Due::Wait { run_no, ti, attempt } => {
-                let run = self.run_with(run_no)?;
-                let row = &self.runs[run].ti(ti).row;
+                let at_ti = self.instance_with(run_no, ti)?;
+                let row = &self.runs[at_ti.run].ti(at_ti.ti).row;
                 let waits = matches!(row.state, TaskState::Deferred | TaskState::AwaitingInput);
-                (waits && row.attempt == attempt).then(|| self.wait_ends(At { run, ti }))?
+                (waits && row.attempt == attempt).then(|| self.wait_ends(at_ti))?
             }
             Due::CallbackLease { id, attempt } => self.callback_lease(id, attempt),
             Due::Deadline { run_no, place } => {

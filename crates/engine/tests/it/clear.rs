@@ -312,3 +312,22 @@ fn a_finished_run_moves_to_the_latest_version_and_keeps_what_it_has() {
     assert_eq!(world.state("a"), TaskState::Success);
     assert_eq!((world.ti("b").pool.as_str(), world.ti("a").try_number), ("other", 1));
 }
+
+#[test]
+fn timers_of_tasks_that_the_latest_version_lacks_are_idle() {
+    let mut world = chain();
+    // Each attempt leaves a timer for its lease, which stays behind that of an attempt that goes on.
+    world.trigger("d", "s");
+    world.claim_in("d", "s", "a");
+    world.pass(1);
+    for task in ["a", "b", "c"] {
+        world.succeed(task);
+    }
+    assert_eq!(world.run_state("d", "r"), RunState::Success);
+    world.publish(spec("d", vec![task("a", &[])]));
+    let request = ClearRequest { latest_version: true, ..clear(&["a"]) };
+    assert_eq!(cleared(&mut world, request), ["a"]);
+    world.pass(60);
+    world.succeed("a");
+    assert_eq!(world.run_state("d", "r"), RunState::Success);
+}
