@@ -29,6 +29,7 @@ DAG_POSITIONS = ("description", "schedule")
 OPERATOR_ARGUMENTS: dict[str, str | None] = {
     "provide_context": None,
     "task_concurrency": "max_active_tis_per_dag",
+    "xcom_push": "do_xcom_push",
     "sla": "deadline",
 }
 
@@ -128,7 +129,7 @@ def _renamed_dag_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
         report.use(f"DAG({old}=)", f"DAG({new}=)" if new else "leave it out", _NOTES.get(old), argument=True)
         if new is None or (old == "timetable" and value is None):
             continue
-        if new in kwargs:
+        if new in kwargs and old != "concurrency":  # Which counted, whatever was said beside it.
             raise TypeError(f"DAG() got both {old!r} (Airflow 2) and {new!r} (its name today): give {new!r} only")
         kwargs[new] = value
     return kwargs
@@ -240,7 +241,7 @@ def _change_operator(module: Any, *, name: str, renamed: Mapping[str, operator_a
         for old in needed.keys() - kwargs.keys():
             if old in (defaults := _default_args(kwargs)):
                 kwargs = {**kwargs, old: defaults[old]}
-        return args, operator_arguments.rename(name, needed, kwargs)
+        return args, operator_arguments.rename(type(self).__name__, needed, kwargs)
 
     _wrap_init(kind, translate)
 
