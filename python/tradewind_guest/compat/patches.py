@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from typing import Any
 
 from tradewind_guest.compat import redirects, report
@@ -106,6 +107,15 @@ def _change_virtualenv_operators(module: Any) -> None:
         return write(self, *args, **kwargs)
 
     kind._write_args = _write_args
+    execute = module._execute_in_subprocess
+
+    @functools.wraps(execute)
+    def _execute_in_subprocess(cmd: Any, cwd: Any = None, env: Any = None) -> Any:
+        # That interpreter is no guest: an Airflow that it has sets itself up, or it finds no folder of plugins.
+        env = {key: value for key, value in (env or os.environ).items() if key != "_AIRFLOW__AS_LIBRARY"}
+        return execute(cmd, cwd=cwd, env=env)
+
+    module._execute_in_subprocess = _execute_in_subprocess
 
 
 #: Removed context keys that another interpreter gets only when it asks for them: they cannot always be pickled.
