@@ -69,6 +69,36 @@ def test_arguments(supervisor: Supervisor, tmp_path: Path) -> None:
     ]
 
 
+def test_arguments_of_standard_operators(supervisor: Supervisor, tmp_path: Path) -> None:
+    result = load(
+        supervisor,
+        tmp_path,
+        "from airflow import DAG\n"
+        "import datetime\ndef f(): pass\n"
+        "from airflow.operators.bash import BashOperator\n"
+        "from airflow.operators.datetime import BranchDateTimeOperator\n"
+        "from airflow.operators.python import BranchPythonVirtualenvOperator, ExternalPythonOperator\n"
+        "from airflow.operators.sensors import TimeDeltaSensor\n"
+        "with DAG('d'):\n"
+        "  a = BashOperator(task_id='a', bash_command='x', skip_exit_code=98)\n"
+        "  b = ExternalPythonOperator(task_id='b', python='/p', python_callable=f, use_dill=False)\n"
+        "  c = BranchDateTimeOperator(task_id='c', follow_task_ids_if_true='a', follow_task_ids_if_false='b',\n"
+        "    target_lower=None, target_upper=datetime.time(1), use_task_execution_date=True)\n"
+        "  d = BranchPythonVirtualenvOperator(task_id='d', python_callable=f, use_dill=True)\n"
+        "assert d.serializer == 'dill'\n"
+        "assert a.skip_on_exit_code == [98]\n"
+        "assert b.serializer == 'pickle'\n"
+        "assert c.use_task_logical_date is True\n",
+    )
+    new = [modern for line, _, modern in told(result) if line > 8]
+    assert new == [
+        "BashOperator(skip_on_exit_code=)",
+        "leave it out",
+        "BranchDateTimeOperator(use_task_logical_date=)",
+        "BranchPythonVirtualenvOperator(serializer=)",
+    ]
+
+
 def test_options(supervisor: Supervisor, tmp_path: Path) -> None:
     result = load(
         supervisor,
@@ -147,6 +177,14 @@ def test_the_old_word_on_pods_counts() -> None:
     path = "airflow.providers.cncf.kubernetes.operators.pod:KubernetesPodOperator"
     given, _ = renamed(path, is_delete_operator_pod=True, on_finish_action="keep_pod")
     assert given == {"on_finish_action": "delete_pod"}
+
+
+def test_two_connections_became_one() -> None:
+    path = "airflow.providers.google.cloud.transfers.gcs_to_bigquery:GCSToBigQueryOperator"
+    given, _ = renamed(path, google_cloud_storage_conn_id="storage", bigquery_conn_id="bigquery")
+    assert given == {"gcp_conn_id": "bigquery"}
+    with pytest.raises(TypeError, match="got both"):
+        renamed(path, bigquery_conn_id="bigquery", gcp_conn_id="other")
 
 
 def test_json() -> None:

@@ -241,7 +241,9 @@ def _change_operator(module: Any, *, name: str, renamed: Mapping[str, operator_a
         for old in needed.keys() - kwargs.keys():
             if old in (defaults := _default_args(kwargs)):
                 kwargs = {**kwargs, old: defaults[old]}
-        return args, operator_arguments.rename(type(self).__name__, needed, kwargs)
+        given = type(self).__name__
+        # What a decorator makes is told by the operator that people know.
+        return args, operator_arguments.rename(name if given.startswith("_") else given, needed, kwargs)
 
     _wrap_init(kind, translate)
 

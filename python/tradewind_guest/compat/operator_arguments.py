@@ -76,6 +76,11 @@ def client_options(value: Any) -> dict[str, Any]:
     return {names[name]: given for name, given in (value or {}).items() if name in names}
 
 
+def pickled_by_dill(value: Any) -> dict[str, Any]:
+    """Name the library that carries arguments to another interpreter."""
+    return {"serializer": "dill"} if value else {}
+
+
 def replacing(value: Any) -> dict[str, Any]:
     """Say by ``method`` whether the table is emptied first."""
     return {"method": "REPLACE"} if value else {}
@@ -103,6 +108,8 @@ _GOOGLE: dict[str, Change] = {
     "bigquery_conn_id": "gcp_conn_id",
     "delegate_to": None,
 }
+_CHECK: dict[str, Change] = {"presto_conn_id": "conn_id", "druid_broker_conn_id": "conn_id"}
+_PICKLED: dict[str, Change] = {"use_dill": pickled_by_dill}
 _LOCATION: dict[str, Change] = {"location": "region"}
 _WAIT: dict[str, Change] = {"wait_for_completion": None}
 _DATE: dict[str, Change] = {"use_task_execution_day": "use_task_logical_date"}
@@ -118,13 +125,28 @@ TABLE: dict[str, dict[str, Change]] = {
         "http_conn_id": "slack_webhook_conn_id",
         "link_names": None,
     },
+    "airflow.providers.common.sql.operators.sql:SQLCheckOperator": _CHECK,
+    "airflow.providers.common.sql.operators.sql:SQLIntervalCheckOperator": _CHECK,
+    "airflow.providers.common.sql.operators.sql:SQLValueCheckOperator": _CHECK,
     "airflow.providers.slack.transfers.sql_to_slack_webhook:SqlToSlackWebhookOperator": {
         "slack_conn_id": "slack_webhook_conn_id"
     },
     "airflow.providers.http.operators.http:HttpOperator": {"xcom_push": "do_xcom_push"},
-    "airflow.providers.standard.operators.bash:BashOperator": {"xcom_push": "do_xcom_push", "bash_cmd": "bash_command"},
+    "airflow.providers.standard.operators.bash:BashOperator": {
+        "xcom_push": "do_xcom_push",
+        "bash_cmd": "bash_command",
+        "skip_exit_code": "skip_on_exit_code",
+    },
+    # A class without an __init__ of its own has a copy of the one above it.
+    "airflow.providers.standard.operators.python:BranchExternalPythonOperator": _PICKLED,
+    "airflow.providers.standard.operators.python:BranchPythonVirtualenvOperator": _PICKLED,
+    "airflow.providers.standard.operators.python:ExternalPythonOperator": _PICKLED,
+    "airflow.providers.standard.operators.python:PythonVirtualenvOperator": _PICKLED,
     "airflow.providers.standard.operators.trigger_dagrun:TriggerDagRunOperator": {"execution_date": "logical_date"},
-    "airflow.providers.standard.operators.datetime:BranchDateTimeOperator": _DATE,
+    "airflow.providers.standard.operators.datetime:BranchDateTimeOperator": {
+        **_DATE,
+        "use_task_execution_date": "use_task_logical_date",
+    },
     "airflow.providers.standard.operators.weekday:BranchDayOfWeekOperator": _DATE,
     "airflow.providers.standard.sensors.weekday:DayOfWeekSensor": _DATE,
     "airflow.providers.standard.sensors.external_task:ExternalTaskMarker": {"execution_date": "logical_date"},
@@ -222,6 +244,7 @@ def rename(operator: str, renamed: Mapping[str, Change], kwargs: dict[str, Any])
     if not old_ones:
         return kwargs
     kwargs = dict(kwargs)
+    done: set[str] = set()
     for old in sorted(old_ones):
         change = renamed[old]
         value = kwargs.pop(old)
@@ -235,6 +258,9 @@ def rename(operator: str, renamed: Mapping[str, Change], kwargs: dict[str, Any])
         said = ", ".join(f"{name}={made!r}" if name == old else f"{name}=" for name, made in new.items())
         report.use(f"{operator}({old}=)", f"{operator}({said})" if new else "leave it out", argument=True)
         for name, made in new.items():
+            if name in done:
+                continue  # Two arguments became one: of BigQuery's and Storage's connection, the first counts.
+            done.add(name)
             if name in kwargs and name not in _OLD_COUNTS:
                 raise TypeError(
                     f"{operator}() got both {old!r} (Airflow 2) and {name!r} (its name today): give {name!r} only"
