@@ -99,6 +99,23 @@ def test_arguments_of_standard_operators(supervisor: Supervisor, tmp_path: Path)
     ]
 
 
+def test_a_default_for_others_gives_way(supervisor: Supervisor, tmp_path: Path) -> None:
+    result = load(
+        supervisor,
+        tmp_path,
+        "from airflow import DAG\n"
+        "from airflow.providers.standard.operators.bash import BashOperator\n"
+        "with DAG('d', default_args={'skip_exit_code': 1}):\n"
+        "  a = BashOperator(task_id='a', bash_command='x', skip_on_exit_code=2, delegate_to='me')\n"
+        "  b = BashOperator(task_id='b', bash_command='x')\n"
+        "assert (a.skip_on_exit_code, b.skip_on_exit_code) == ([2], [1])\n",
+    )
+    assert [(line, new) for line, _, new in told(result)] == [
+        (4, "leave it out"),
+        (5, "BashOperator(skip_on_exit_code=)"),
+    ]
+
+
 def test_options(supervisor: Supervisor, tmp_path: Path) -> None:
     result = load(
         supervisor,

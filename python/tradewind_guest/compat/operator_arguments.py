@@ -98,7 +98,7 @@ _POD: dict[str, Change] = {
 _DOCKER: dict[str, Change] = {
     "auto_remove": container_removal,
     "volumes": docker_mounts,
-    "xcom_push": "do_xcom_push",
+    "skip_exit_code": "skip_on_exit_code",
 }
 
 _BIGQUERY: dict[str, Change] = {"bigquery_conn_id": "gcp_conn_id", "google_cloud_storage_conn_id": "gcp_conn_id"}
@@ -110,8 +110,9 @@ _GOOGLE: dict[str, Change] = {
 }
 _CHECK: dict[str, Change] = {"presto_conn_id": "conn_id", "druid_broker_conn_id": "conn_id"}
 _PICKLED: dict[str, Change] = {"use_dill": pickled_by_dill}
+_PROJECT: dict[str, Change] = {"project": "project_id"}
 _LOCATION: dict[str, Change] = {"location": "region"}
-_WAIT: dict[str, Change] = {"wait_for_completion": None}
+_WAIT: dict[str, Change] = {"wait_for_completion": None, "waiter_delay": None, "waiter_max_attempts": None}
 _DATE: dict[str, Change] = {"use_task_execution_day": "use_task_logical_date"}
 
 #: ``module:Operator`` -> what became of its old arguments.
@@ -159,7 +160,11 @@ TABLE: dict[str, dict[str, Change]] = {
     "airflow.providers.amazon.aws.operators.ecs:EcsRegisterTaskDefinitionOperator": _WAIT,
     "airflow.providers.amazon.aws.operators.rds:RdsBaseOperator": {"hook_params": client_options},
     "airflow.providers.amazon.aws.operators.redshift_data:RedshiftDataOperator": {"await_result": "wait_for_completion"},
-    "airflow.providers.amazon.aws.transfers.gcs_to_s3:GCSToS3Operator": {"bucket": "gcs_bucket", "delegate_to": None},
+    "airflow.providers.amazon.aws.transfers.gcs_to_s3:GCSToS3Operator": {
+        "bucket": "gcs_bucket",
+        "delimiter": None,
+        "google_cloud_storage_conn_id": "gcp_conn_id",
+    },
     "airflow.providers.amazon.aws.transfers.glacier_to_gcs:GlacierToGCSOperator": {"delegate_to": None},
     "airflow.providers.amazon.aws.transfers.s3_to_sftp:S3ToSFTPOperator": {"s3_conn_id": "aws_conn_id"},
     "airflow.providers.amazon.aws.sensors.s3:S3KeySensor": {"s3_conn_id": "aws_conn_id"},
@@ -167,7 +172,10 @@ TABLE: dict[str, dict[str, Change]] = {
     "airflow.providers.amazon.aws.transfers.s3_to_redshift:S3ToRedshiftOperator": {"truncate_table": replacing},
     "airflow.providers.amazon.aws.transfers.local_to_s3:LocalFilesystemToS3Operator": {"s3_conn_id": "aws_conn_id"},
     "airflow.providers.apache.spark.operators.spark_submit:SparkSubmitOperator": {"connection_id": "conn_id"},
-    "airflow.providers.apache.hive.operators.hive:HiveOperator": {"hive_conn_id": "hive_cli_conn_id"},
+    "airflow.providers.apache.hive.operators.hive:HiveOperator": {
+        "hive_conn_id": "hive_cli_conn_id",
+        "run_as_owner": None,
+    },
     "airflow.providers.google.cloud.operators.bigquery:BigQueryInsertJobOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.bigquery:BigQueryCheckOperator": _BIGQUERY,
     "airflow.providers.google.cloud.operators.bigquery:BigQueryValueCheckOperator": _BIGQUERY,
@@ -212,13 +220,62 @@ TABLE: dict[str, dict[str, Change]] = {
         "topic_project": "project_id",
         "subscription_project": "subscription_project_id",
     },
-    "airflow.providers.google.cloud.operators.vertex_ai.custom_job:CreateCustomTrainingJobOperator": {"sync": None},
+    "airflow.providers.google.cloud.operators.vertex_ai.custom_job:CustomTrainingJobBaseOperator": {"sync": None},
     "airflow.providers.google.cloud.operators.vertex_ai.hyperparameter_tuning_job:CreateHyperparameterTuningJobOperator": {
         "sync": None
     },
     "airflow.providers.google.cloud.operators.dataproc:DataprocSubmitJobOperator": {**_GOOGLE, **_LOCATION},
     "airflow.providers.google.cloud.operators.dataproc:DataprocCreateClusterOperator": _GOOGLE,
     "airflow.providers.google.cloud.operators.dataproc:DataprocDeleteClusterOperator": _GOOGLE,
+    "airflow.providers.airbyte.operators.airbyte:AirbyteTriggerSyncOperator": {"api_type": None},
+    "airflow.providers.airbyte.sensors.airbyte:AirbyteJobSensor": {"api_type": None},
+    "airflow.providers.amazon.aws.operators.emr:EmrContainerOperator": {"max_tries": "max_polling_attempts"},
+    "airflow.providers.amazon.aws.transfers.imap_attachment_to_s3:ImapAttachmentToS3Operator": {
+        "s3_conn_id": "aws_conn_id",
+    },
+    "airflow.providers.amazon.aws.transfers.mongo_to_s3:MongoToS3Operator": {"s3_conn_id": "aws_conn_id"},
+    "airflow.providers.amazon.aws.transfers.sql_to_s3:SqlToS3Operator": {
+        "mysql_conn_id": "sql_conn_id",
+        "pd_csv_kwargs": "pd_kwargs",
+    },
+    "airflow.providers.cncf.kubernetes.operators.spark_kubernetes:SparkKubernetesOperator": {
+        "api_group": None,
+        "api_version": None,
+    },
+    "airflow.providers.databricks.operators.databricks:DatabricksRunNowOperator": {
+        "python_named_parameters": "python_named_params",
+    },
+    "airflow.providers.google.ads.transfers.ads_to_gcs:GoogleAdsToGcsOperator": {"page_size": None},
+    "airflow.providers.google.cloud.operators.bigquery:BigQueryUpsertTableOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.gcs:GCSBucketCreateAclEntryOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.gcs:GCSObjectCreateAclEntryOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.adls_to_gcs:ADLSToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.bigquery_to_bigquery:BigQueryToBigQueryOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.cassandra_to_gcs:CassandraToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.gcs_to_local:GCSToLocalFilesystemOperator": _GOOGLE,
+    "airflow.providers.google.cloud.transfers.sql_to_gcs:BaseSQLToGCSOperator": _GOOGLE,
+    "airflow.providers.google.cloud.operators.dataproc:DataprocCreateWorkflowTemplateOperator": {"location": "region"},
+    "airflow.providers.google.cloud.operators.kubernetes_engine:GKEStartPodOperator": {"regional": None},
+    "airflow.providers.google.cloud.operators.pubsub:PubSubCreateTopicOperator": _PROJECT,
+    "airflow.providers.google.cloud.operators.pubsub:PubSubDeleteSubscriptionOperator": _PROJECT,
+    "airflow.providers.google.cloud.operators.pubsub:PubSubDeleteTopicOperator": _PROJECT,
+    "airflow.providers.google.cloud.operators.pubsub:PubSubPublishMessageOperator": _PROJECT,
+    "airflow.providers.google.cloud.sensors.pubsub:PubSubPullSensor": _PROJECT,
+    "airflow.providers.google.cloud.operators.vertex_ai.batch_prediction_job:CreateBatchPredictionJobOperator": {
+        "sync": None,
+    },
+    "airflow.providers.google.cloud.transfers.gdrive_to_gcs:GoogleDriveToGCSOperator": {
+        "destination_bucket": "bucket_name",
+        "destination_object": "object_name",
+    },
+    "airflow.providers.google.cloud.transfers.s3_to_gcs:S3ToGCSOperator": {"dest_gcs_conn_id": "gcp_conn_id"},
+    "airflow.providers.microsoft.azure.operators.container_instances:AzureContainerInstancesOperator": {
+        "network_profile": None,
+    },
+    "airflow.providers.slack.operators.slack:SlackAPIFileOperator": {"channel": "channels"},
+    "airflow.providers.snowflake.operators.snowflake:SnowflakeCheckOperator": {"autocommit": None},
+    "airflow.providers.snowflake.operators.snowflake:SnowflakeIntervalCheckOperator": {"autocommit": None},
+    "airflow.providers.snowflake.operators.snowflake:SnowflakeValueCheckOperator": {"autocommit": None},
     "airflow.providers.ssh.operators.ssh:SSHOperator": {"timeout": "cmd_timeout"},
     "airflow.providers.docker.operators.docker:DockerOperator": _DOCKER,
     "airflow.providers.docker.operators.docker_swarm:DockerSwarmOperator": _DOCKER,
