@@ -98,6 +98,7 @@ def import_failure(statement: str, missing: str) -> str:
         ("from PIL import Image", "PIL", "pillow"),
         ("from bs4 import BeautifulSoup", "bs4", "beautifulsoup4"),
         ("from google.cloud import bigquery", "google.cloud", "google-cloud-bigquery"),
+        ("from airflow_client.client.api import dag_api", "airflow_client", "apache-airflow-client"),
         ("from snowflake.connector import connect", "snowflake", "snowflake-connector-python"),
     ],
 )
@@ -108,6 +109,12 @@ def test_the_package_to_install_is_named(
     monkeypatch.setattr(missing_modules, "_version", lambda _: None)
     message = explain(import_failure(statement, missing), "/dags/a.py")["message"]
     assert re.search(rf"install \S*{re.escape(distribution)} in ", message), message
+
+
+def test_a_provider_that_is_no_longer_made_is_not_to_be_installed() -> None:
+    statement = "from airflow.providers.qubole.operators.qubole import QuboleOperator"
+    message = explain(import_failure(statement, "airflow.providers.qubole"), "/dags/a.py")["message"]
+    assert "apache-airflow-providers-qubole is no longer made" in message
 
 
 def test_an_installed_provider_that_lacks_the_module_is_said_to() -> None:

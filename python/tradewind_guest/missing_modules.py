@@ -14,6 +14,7 @@ DISTRIBUTIONS = {
     "MySQLdb": "mysqlclient",
     "OpenSSL": "pyOpenSSL",
     "PIL": "pillow",
+    "airflow_client": "apache-airflow-client",
     "airflow.providers.jira": "apache-airflow-providers-atlassian-jira",
     "attr": "attrs",
     "azure.identity": "azure-identity",
@@ -63,6 +64,9 @@ DISTRIBUTIONS = {
     "zmq": "pyzmq",
 }
 
+#: Providers that are no longer made: their last versions are for Airflow 2.
+DISCONTINUED = frozenset({"apache-sqoop", "plexus", "qubole"})
+
 _WHERE = "in the Python environment that its DAG file uses"
 
 
@@ -74,6 +78,11 @@ def hint(module: str, traceback: str) -> str:
             return (
                 f"the installed {distribution} {installed} has no such module: it may have been moved in that version; "
                 "change the import, or install the version that has it"
+            )
+        if distribution.removeprefix("apache-airflow-providers-") in DISCONTINUED:
+            return (
+                f"{distribution} is no longer made, and its last version is for Airflow 2: put what the file needs of "
+                "it into the DAG folder"
             )
         return f"install {distribution} {_WHERE}"
     package = wanted.partition(".")[0]

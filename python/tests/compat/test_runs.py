@@ -178,6 +178,33 @@ def test_another_interpreter_gets_plain_values(supervisor: Supervisor, tmp_path:
     assert value(run(supervisor, tmp_path, body))[:2] == ["2026-01-03", "2026-01-01"]
 
 
+def test_an_airflow_of_another_interpreter_sets_itself_up(supervisor: Supervisor, tmp_path: Path) -> None:
+    body = (
+        "import os, sys\nfrom airflow.operators.python import ExternalPythonOperator\n"
+        "def f():\n  import os\n  return [os.environ.get('_AIRFLOW__AS_LIBRARY')]\n"
+        "assert os.environ['_AIRFLOW__AS_LIBRARY']\n"
+        f"ExternalPythonOperator(task_id='t', python={BARE!r}, python_callable=f, expect_airflow=False, dag=dag)"
+    )
+    assert value(run(supervisor, tmp_path, body)) == [None]
+
+
+def test_the_other_task_instances_of_the_run(supervisor: Supervisor, tmp_path: Path) -> None:
+    body = (
+        "from airflow.utils.state import State\n"
+        "def f(ti, dag_run, **context):\n"
+        "  ti.log.info('in the log')\n"
+        "  found = [[i.task_id, i.map_index, i.current_state()] for i in dag_run.get_task_instances()]\n"
+        "  failed = [i.map_index for i in dag_run.get_task_instances(state=[State.FAILED])]\n"
+        "  return [found, failed, dag_run.get_task_instance('mapped', map_index=0).state == State.SUCCESS]\n"
+        "PythonOperator(task_id='mapped', python_callable=print, dag=dag)\n"
+        "PythonOperator(task_id='t', python_callable=f, dag=dag)"
+    )
+    result = run(supervisor, tmp_path, body)
+    found = [["t", -1, "running"], ["mapped", 0, "success"], ["mapped", 1, "failed"], ["later", -1, None]]
+    assert value(result) == [found, [1], True]
+    assert "in the log" in json.dumps(result.logs)
+
+
 def test_nothing_is_told_to_a_task(supervisor: Supervisor, tmp_path: Path) -> None:
     body = "from airflow.utils.dates import days_ago\nPythonOperator(task_id='t', python_callable=lambda: 1, provide_context=True, dag=dag)"
     result = run(supervisor, tmp_path, body)

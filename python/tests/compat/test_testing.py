@@ -150,6 +150,28 @@ def test_a_file_that_tests_itself(tmp_path: Path) -> None:
     assert "ended success" in done.stdout, done.stdout + done.stderr
 
 
+SHORT = """
+from datetime import datetime
+from airflow import DAG
+from airflow.operators.bash import BashOperator
+from airflow.operators.python import ShortCircuitOperator
+with DAG("short", start_date=datetime(2026, 1, 2), schedule_interval=None) as dag:
+    ShortCircuitOperator(task_id="stop", python_callable=lambda: False) >> BashOperator(task_id="b", bash_command="true")
+print("ended", {ti.task_id: ti.state for ti in dag.test().get_task_instances()})
+"""
+
+
+def test_operators_find_a_logger_of_airflow(tmp_path: Path) -> None:
+    (tmp_path / "short.py").write_text(SHORT)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tradewind_guest.compat", "short.py"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert "'b': <TaskInstanceState.SKIPPED" in done.stdout or "'b': 'skipped'" in done.stdout, done.stdout + done.stderr
+    assert "[debug" not in done.stdout + done.stderr
+
+
 @pytest.fixture
 def venv(tmp_path: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True, timeout=120)

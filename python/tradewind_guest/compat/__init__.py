@@ -21,11 +21,12 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from tradewind_guest.compat import arguments, context, dag_methods, models, patches, redirects
+    from tradewind_guest.compat import arguments, context, dag_methods, models, options, patches, redirects
 
     redirects.install()
     arguments.install()
     context.install()
     models.install()
+    options.install()
     patches.install()
     dag_methods.install()

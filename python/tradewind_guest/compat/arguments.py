@@ -29,6 +29,9 @@ DAG_POSITIONS = ("description", "schedule")
 OPERATOR_ARGUMENTS: dict[str, str | None] = {
     "provide_context": None,
     "task_concurrency": "max_active_tis_per_dag",
+    "xcom_push": "do_xcom_push",
+    # Of every operator of Google's, until their provider took it away.
+    "delegate_to": None,
     "sla": "deadline",
 }
 
@@ -48,6 +51,7 @@ _NOTES = {
     "orientation": "it has no effect: the view decides",
     "full_filepath": "it has no effect: the file is known",
     "provide_context": "the context is always given",
+    "delegate_to": "it has no effect any more: give impersonation_chain",
     "sla": "it is taken as a deadline of the DAG run",
 }
 
@@ -128,7 +132,7 @@ def _renamed_dag_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
         report.use(f"DAG({old}=)", f"DAG({new}=)" if new else "leave it out", _NOTES.get(old), argument=True)
         if new is None or (old == "timetable" and value is None):
             continue
-        if new in kwargs:
+        if new in kwargs and old != "concurrency":  # Which counted, whatever was said beside it.
             raise TypeError(f"DAG() got both {old!r} (Airflow 2) and {new!r} (its name today): give {new!r} only")
         kwargs[new] = value
     return kwargs
@@ -238,9 +242,12 @@ def _change_operator(module: Any, *, name: str, renamed: Mapping[str, operator_a
 
     def translate(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         for old in needed.keys() - kwargs.keys():
-            if old in (defaults := _default_args(kwargs)):
+            # What the operator is given itself goes before a default for others.
+            if needed[old] not in kwargs and old in (defaults := _default_args(kwargs)):
                 kwargs = {**kwargs, old: defaults[old]}
-        return args, operator_arguments.rename(name, needed, kwargs)
+        given = type(self).__name__
+        # What a decorator makes is told by the operator that people know.
+        return args, operator_arguments.rename(name if given.startswith("_") else given, needed, kwargs)
 
     _wrap_init(kind, translate)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
+
+from tradewind_guest.compat import run_instances
 
 #: Removed key -> how it is written today.
 REMOVED_KEYS = {
@@ -213,6 +216,8 @@ _TASK_INSTANCE: dict[str, Any] = {
     "operator": property(lambda self: self.task.task_type, doc="The operator's class name."),
     "pool": property(lambda self: self.task.pool),
     "priority_weight": property(lambda self: self.task.priority_weight),
+    "log": property(lambda self: logging.getLogger("airflow.task"), doc="Writes to the log of the task."),
+    "current_state": lambda self, *_, **__: self.state,
     "key": property(
         lambda self: _key(self.dag_id, self.task_id, self.run_id, self.try_number, self.map_index),
         doc="What tells this try of the task from all others.",
@@ -227,6 +232,8 @@ def _key(*parts: Any) -> Any:
 
 
 _DAG_RUN: dict[str, Any] = {
+    "get_task_instances": run_instances.get_task_instances,
+    "get_task_instance": run_instances.get_task_instance,
     "execution_date": property(lambda self: _instant(self.logical_date or self.run_after)),
     "external_trigger": property(lambda self: str(getattr(self.run_type, "value", self.run_type)) == "manual"),
     "is_backfill": property(lambda self: str(getattr(self.run_type, "value", self.run_type)) == "backfill"),

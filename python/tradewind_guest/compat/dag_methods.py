@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -374,6 +375,7 @@ _DAG: dict[str, Any] = {
     "parent_dag": None,
     "is_subdag": False,
     "sub_dag": lambda self, *args, **kwargs: self.partial_subset(*args, **kwargs),
+    "log": property(lambda self: logging.getLogger("airflow.models.dag.DAG"), doc="The logger that a DAG had."),
     "active_task_ids": property(lambda self: self.task_ids, doc="The ids of the tasks."),
     "default_view": "grid",
     "orientation": "LR",

@@ -13,7 +13,10 @@ from tradewind_guest.compat.report import Collector
 
 _WARNING = re.compile(r"^(.*?):(\d+): ([\w.]+): (.*)$", re.DOTALL)
 _LAZY = re.compile(r"Import '(\w+)' directly from the airflow module .* from '([\w.]+)'")
+_FROM = re.compile(r"Importing (\w+) from '([\w.]+)' is deprecated .* Please import from '([\w.]+)'")
 _SAID_ALREADY = re.compile(r"Setting email\w* on a task is deprecated|Using Variable\.\w+ from `airflow\.models`")
+
+_HERE = f"{Path(__file__).parent}/"
 
 #: Names that no Airflow ever had, and what is meant.
 NEVER_NAMES = {
@@ -32,10 +35,16 @@ def take_moved(lines: Iterable[str], collector: Collector) -> list[str]:
             continue
         moved = AIRFLOWS_OWN.search(warning[4])
         lazy = _LAZY.search(warning[4])
+        named = _FROM.search(warning[4])
         if moved:
             collector.add(warning[1], int(warning[2]), moved[1], moved[2], None)
         elif lazy:
             collector.add(warning[1], int(warning[2]), f"airflow.{lazy[1]}", lazy[2], None)
+        elif named:
+            name, old, new = named.groups()
+            collector.add(warning[1], int(warning[2]), f"{old}.{name}", f"{new}.{name}", None)
+        elif warning[1].startswith(_HERE) and warning[3].endswith("DeprecatedImportWarning"):
+            pass  # A module of Airflow that we loaded for an old name; that name has been told.
         elif not _SAID_ALREADY.search(warning[4]):
             others.append(line)
     return others

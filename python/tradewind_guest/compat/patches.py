@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from typing import Any
 
 from tradewind_guest.compat import redirects, report
@@ -24,6 +25,7 @@ def install() -> None:
     redirects.after_import("airflow.utils.state", _change_state)
     redirects.after_import("airflow.sdk.api.datamodels._generated", _change_run_type)
     redirects.after_import("airflow.dag_processing.dagbag", _change_dag_bag)
+    redirects.after_import("airflow.sdk.definitions.asset", _change_asset_uris)
     redirects.after_import("airflow.providers.standard.operators.python", _change_virtualenv_operators)
 
 
@@ -62,6 +64,33 @@ def _change_dag_bag(module: Any) -> None:
     kind.__init__ = __init__
 
 
+def _change_asset_uris(module: Any) -> None:
+    """A URI that its provider does not take was a warning for a dataset; it is an error for an asset."""
+    find = module._get_uri_normalizer
+
+    def get_uri_normalizer(scheme: str) -> Any:
+        normalize = find(scheme)
+        if normalize is None or not _says_dataset(module.Asset):
+            return normalize
+
+        def normalize_or_tell(parts: Any) -> Any:
+            try:
+                return normalize(parts)
+            except ValueError as error:
+                report.use(f"Dataset({parts.geturl()!r})", "a URI as its provider takes it", str(error), argument=True)
+                return parts
+
+        return normalize_or_tell
+
+    module._get_uri_normalizer = get_uri_normalizer
+
+
+def _says_dataset(asset: type) -> bool:
+    """Say whether the file that makes an asset calls it a dataset."""
+    frame = report.caller()
+    return frame is not None and frame.f_globals.get("Dataset") is asset
+
+
 def _change_virtualenv_operators(module: Any) -> None:
     """What goes to another interpreter must bear pickling: `**context` alone does not ask for every removed key."""
     kind = module._BasePythonVirtualenvOperator
@@ -78,6 +107,15 @@ def _change_virtualenv_operators(module: Any) -> None:
         return write(self, *args, **kwargs)
 
     kind._write_args = _write_args
+    execute = module._execute_in_subprocess
+
+    @functools.wraps(execute)
+    def _execute_in_subprocess(cmd: Any, cwd: Any = None, env: Any = None) -> Any:
+        # That interpreter is no guest: an Airflow that it has sets itself up, or it finds no folder of plugins.
+        env = {key: value for key, value in (env or os.environ).items() if key != "_AIRFLOW__AS_LIBRARY"}
+        return execute(cmd, cwd=cwd, env=env)
+
+    module._execute_in_subprocess = _execute_in_subprocess
 
 
 #: Removed context keys that another interpreter gets only when it asks for them: they cannot always be pickled.

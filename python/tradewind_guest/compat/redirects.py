@@ -149,7 +149,10 @@ def attach(module: ModuleType) -> None:
     own = module.__dict__.get("__getattr__")
     if hasattr(own, "tradewind") or (name not in _modules and _gone_above(name) is None):
         return
-    known = _known.get(name) or table.OldModule(whole=_gone_above(name))
+    known = _known.get(name) or table.OldModule()
+    if known.whole is None:
+        # A few names of a package that is gone may have been kept.
+        known = table.OldModule(known.names, _gone_above(name))
     made_up = isinstance(module.__loader__, _Gone)
 
     def fallback(attribute: str) -> Any:

@@ -34,6 +34,11 @@ def listening() -> bool:
     return _listener is not None
 
 
+def caller() -> FrameType | None:
+    """Return the code of the DAG file, or of a module of its folder, that led here."""
+    return _caller(True)
+
+
 def _caller(through_packages: bool) -> FrameType | None:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:

@@ -57,6 +57,25 @@ def start() -> None:
     from airflow.sdk.bases.operator import ExecutorSafeguard
 
     ExecutorSafeguard.test_mode = True  # Tests call execute() themselves.
+    _configure_logging()
+
+
+def _configure_logging() -> None:
+    """Set up logging as a task has it: operators ask their logger for its level, and nobody wants to read all of it."""
+    import logging
+
+    import structlog
+
+    if structlog.is_configured():
+        return
+    from airflow.sdk.log import configure_logging
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging(cache_logger_on_first_use=False)
+    if handlers:  # Those of pytest, or of whoever has set it up for himself.
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 class _FirstImport(MetaPathFinder, Loader):

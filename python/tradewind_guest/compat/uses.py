@@ -13,7 +13,12 @@ from tradewind_guest.compat.report import Collector
 #: Attributes of a value with one of these names -> attribute -> what it is today.
 ATTRIBUTES = {
     ("ti", "task_instance", "dag_run", "dagrun"): {"execution_date": "logical_date"},
-    ("dag_run", "dagrun"): {"external_trigger": "run_type == 'manual'", "is_backfill": "run_type == 'backfill'"},
+    ("dag_run", "dagrun"): {
+        "external_trigger": "run_type == 'manual'",
+        "is_backfill": "run_type == 'backfill'",
+        "get_task_instance": "ti.get_task_states(dag_id=, task_ids=, run_ids=)",
+        "get_task_instances": "ti.get_task_states(dag_id=, run_ids=)",
+    },
     ("TriggerRule",): {
         "DUMMY": "TriggerRule.ALWAYS",
         "NONE_FAILED_OR_SKIPPED": "TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
@@ -16,3 +17,14 @@ class S3PrefixSensor(S3KeySensor):
         super().__init__(bucket_key=keys, wildcard_match=True, **kwargs)
         self.prefix = prefix
         self.delimiter = delimiter
+
+
+class S3KeySizeSensor(S3KeySensor):
+    """Waits for keys whose objects are not empty, or that its own ``check_fn`` takes."""
+
+    def __init__(self, *, check_fn: Callable[..., bool] | None = None, **kwargs: Any) -> None:
+        super().__init__(check_fn=check_fn or _none_is_empty, **kwargs)
+
+
+def _none_is_empty(files: list[dict[str, Any]], **_: Any) -> bool:
+    return all(file.get("Size", 0) > 0 for file in files)

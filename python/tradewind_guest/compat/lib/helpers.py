@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,6 +30,17 @@ def unchanged(function: T) -> T:
 
 #: Filled in ``default_args``; every operator does that by itself.
 apply_defaults = unchanged
+
+
+def is_venv_installed() -> bool:
+    """Say whether the package virtualenv can be used."""
+    return shutil.which("virtualenv") is not None or importlib.util.find_spec("virtualenv") is not None
+
+
+def get_attr_renderer() -> dict[str, Callable[[Any], str]]:
+    """List the kinds of text that the UI told apart: operators chose one by asking whether it is there."""
+    kinds = "bash doc_json doc_md doc_rst doc_yaml doc hql html jinja json md mysql postgresql powershell py rst sql tsql yaml"
+    return dict.fromkeys(kinds.split(), str)
 
 
 def mkdirs(path: str, mode: int = 0o777) -> None:
