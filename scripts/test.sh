@@ -48,7 +48,8 @@ step "End-to-end tests"
 # them would be compiled again.
 cargo build --workspace --bins --tests --locked
 export TRADEWIND_TEST_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/tradewind
-"$TRADEWIND_TEST_PYTHON" -m pytest -q tests/e2e
+# Each module has systems of its own, and waits more than it computes.
+"$TRADEWIND_TEST_PYTHON" -m pytest -q -n 2 --dist loadfile tests/e2e
 
 step "Conformance with Airflow"
 ./scripts/conformance.sh -j 4
