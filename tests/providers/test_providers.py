@@ -77,12 +77,13 @@ SLA_MISS = "[airflow] SLA miss on DAG=late"
 
 
 def test_missed_slas_are_mailed(world: World) -> None:
-    """Of a scheduled run only; the run by hand, which is over, was as slow."""
-    assert SLA_MISS not in world.mail.subjects()
+    """Those of the runs before came when everything ran at once: the tasks may have been over when they were looked at."""
+    before = len(world.mail.messages)
     client = world.systems["main"].client
-    client.run("dags", "unpause", "late")
-    eventually("the mail", lambda: SLA_MISS in world.mail.subjects(), 60)
-    to, miss = world.mail.subjects()[SLA_MISS]
+    client.run("backfill", "create", "late", "--from-date", "2025-02-01", "--to-date", "2025-02-01")
+    eventually("the mail", lambda: len(world.mail.messages) > before, 60)
+    to, miss = world.mail.messages[-1]
+    assert miss["Subject"] == SLA_MISS
     assert to == ["fay@example.com", "gil@example.com"]
     assert "slow on 20" in body(miss) and "in_time" not in body(miss)
 

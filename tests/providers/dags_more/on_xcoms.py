@@ -37,12 +37,12 @@ with DAG("xcoms", schedule=None, start_date=datetime(2025, 1, 1), tags=["provide
     def gather(parts: list[str]) -> list[str]:
         return list(parts)
 
-    rows, outputs = big(), several()
-    use(rows, small(), outputs["one"])
+    rows, thing, outputs = big(), small(), several()
+    use(rows, thing, outputs["one"])
     gather(part.expand(row=few(rows)))
     BashOperator(
         task_id="in_template", bash_command="echo {{ ti.xcom_pull('big') | length }} {{ ti.xcom_pull('small').a }}"
-    ).set_upstream([rows])
+    ).set_upstream([rows, thing])
 
     @task
     def look() -> dict:
