@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -204,19 +205,15 @@ def ssh_login(ssh: Ssh) -> type[asyncssh.SSHServer]:
 async def ssh_command(process: asyncssh.SSHServerProcess) -> None:
     """Runs a command by the shell, as sshd does."""
     env = {"PATH": os.environ["PATH"], "HOME": "/tmp", **process.env}
-    running = subprocess.Popen(
-        ["/bin/bash", "-c", process.command or "true"],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    await process.redirect(stdout=running.stdout, stderr=running.stderr)
-    code = await asyncio.get_running_loop().run_in_executor(None, running.wait)
-    # What it said last is still on its way from the pipe; what it left in the background may hold the pipe open, so that there
-    # is no end to wait for.
-    await asyncio.sleep(0.3)
-    await process.stdout.drain()
+    # To files, not pipes: what a command leaves in the background keeps a pipe open, so that there would be no end to wait for.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        command = ["/bin/bash", "-c", process.command or "true"]
+        running = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        code = await asyncio.get_running_loop().run_in_executor(None, running.wait)
+        for file, stream in ((out, process.stdout), (err, process.stderr)):
+            file.seek(0)
+            stream.write(file.read())
+            await stream.drain()
     process.exit(code)
 
 
