@@ -1,5 +1,9 @@
 //! Commands of Airflow that are called otherwise here, or are not needed: what to type instead.
 
+use clap::CommandFactory;
+
+use crate::args::Cli;
+
 /// Words of an Airflow command line, and what to say about them. The longest match counts.
 const WORDS: &[(&[&str], &str)] = &[
     (&["webserver"], NO_PAGES),
@@ -7,7 +11,9 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["triggerer"], "triggers run in the workers: `tradewind worker`"),
     (&["celery"], "a worker is started with `tradewind worker --queues default`, and needs no Celery"),
     (&["flower"], "`tradewind workers list` and `tradewind queues list` show workers and queues"),
-    (&["db"], MIGRATE),
+    (&["db", "init"], MIGRATE),
+    (&["db", "upgrade"], MIGRATE),
+    (&["db", "reset"], "`tradewind db migrate` makes the tables of an empty database; empty it by its own means"),
     (&["initdb"], MIGRATE),
     (&["upgradedb"], MIGRATE),
     (&["users"], NO_USERS),
@@ -39,6 +45,12 @@ const BACKFILL: &str = "it is `tradewind backfill create DAG --from-date START -
 /// What to type instead of a command line that was not understood, if it is one of Airflow's.
 pub fn instead(arguments: &[String]) -> Option<&'static str> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).collect();
+    // A slip in a command of ours is none of Airflow's.
+    if let [first, second, ..] = words[..]
+        && Cli::command().find_subcommand(first).is_some_and(|group| group.find_subcommand(second).is_some())
+    {
+        return None;
+    }
     WORDS
         .iter()
         .filter(|(known, _)| words.starts_with(known))
@@ -48,10 +60,9 @@ pub fn instead(arguments: &[String]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     use super::*;
-    use crate::args::Cli;
 
     fn advice(line: &str) -> Option<&'static str> {
         let arguments: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
@@ -72,7 +83,9 @@ mod tests {
         ] {
             assert!(advice(line).is_some_and(|advice| advice.contains(says)), "{line}: {:?}", advice(line));
         }
-        assert_eq!(advice("dags lst"), None);
+        for slip in ["dags lst", "db migrat", "backfill create my_dag --from-dat 2026-01-01"] {
+            assert_eq!(advice(slip), None, "{slip}");
+        }
     }
 
     #[test]
