@@ -313,12 +313,10 @@ impl Engine {
         if expansion == UNEXPANDED {
             return;
         }
+        let Some(total) = run.length(expansion).filter(|total| map_index >= *total) else { return };
         // What runs again may still have the length that it had before.
         let is_over = |dep: &u32| run.instances(*dep).into_iter().all(|ti| run.ti(ti).row.state.is_finished());
-        if !run.graph.expansions[expansion as usize].deps.iter().all(is_over) {
-            return;
-        }
-        if let Some(total) = run.length(expansion).filter(|total| map_index >= *total) {
+        if run.graph.expansions[expansion as usize].deps.iter().all(is_over) {
             self.stop(at, TaskState::Removed, Some(format!("the task has {total} instances now")), effects);
         }
     }
